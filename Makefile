@@ -1,0 +1,54 @@
+# Everything that a newcomer, a developer or the CI runs. `make help` lists it.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# One torch thread and no spinning: small models are fastest so, and runs beside each other do not starve.
+QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+
+.PHONY: help setup train smoke test test-gpu lint types check format bench wheel clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+setup: $(READY) ## .venv with the pinned versions and rftlab in it, editable
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $(READY)
+
+train: $(READY) ## set up, then the first run: BOTS on the bundled model, about two minutes on a CPU
+	$(QUIET) $(BIN)/rftlab train sampler=bots
+
+smoke: $(READY) ## six small steps: does everything hang together?
+	$(QUIET) $(BIN)/rftlab train sampler=bots budget=smoke name=smoke
+
+test: $(READY) ## the whole CPU test suite
+	$(QUIET) $(BIN)/python -m pytest -m "not gpu"
+
+test-gpu: $(READY) ## the tests that need an accelerator
+	$(BIN)/python -m pytest -m gpu
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy on the core, the config and the samplers
+	$(BIN)/mypy
+
+check: lint types test ## all of the above, as the CI does
+
+format: $(READY) ## let ruff repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## rollout speed against generate()
+	$(QUIET) $(BIN)/python scripts/bench_rollout.py
+
+wheel: $(READY) ## dist/*.whl and the source archive
+	$(BIN)/python -m build
+
+clean: ## what tools left behind; outputs/ and .venv stay
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
