@@ -39,9 +39,19 @@ class Learner(Protocol):
     version: int
     """Counts updates; a completion carries the version that sampled it."""
 
-    def update(self, batch: Sequence[tuple[Group, Pick]], *, group_size: int, target_groups: int,
-               mean_tokens: float) -> UpdateInfo:
-        """One optimisation phase on a batch; ``mean_tokens`` is the mean length of all rollouts of this step."""
+    def update(
+        self,
+        batch: Sequence[tuple[Group, Pick]],
+        generated: Sequence[Group],
+        *,
+        group_size: int,
+        target_groups: int,
+        rollouts: int,
+    ) -> UpdateInfo:
+        """One optimisation phase on a batch.
+
+        ``generated`` are all groups of this step, ``rollouts`` all that were generated for training so far.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -57,6 +67,9 @@ class Learner(Protocol):
 
 class Engine(Protocol):
     """Generates rollouts of the learner's present version."""
+
+    LEARNS: bool
+    """True: it is its own learner (a simulated world), built from the pools instead of a policy."""
 
     def generate(self, jobs: Sequence[Job], sampling: Sampling, stream: tuple[Any, ...]) -> list[list[Completion]]:
         """Completions of every job, in order.

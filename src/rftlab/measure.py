@@ -1,0 +1,90 @@
+"""What a step has shown, as metrics and as rows for the records. Pure functions of its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from rftlab.core import Finish, Float, Group, Pick, Purpose, Status
+
+
+def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]) -> dict[str, float]:
+    """Metrics of everything generated in a step, and of the batch that was trained on.
+
+    A group is mixed when 0 < pass rate < 1 over its valid rollouts. ``group/etr`` is the share of mixed groups in the
+    batch (BOTS' effective task ratio), ``group/yield`` the same over all generated groups.
+    """
+    trained = [group for group, _ in batch]
+    train = [group for group in generated if group.purpose is Purpose.TRAIN]
+    rates, batch_rates = _rates(train), _rates(trained)
+    completions = [c for group in generated for c in group.completions]
+    verdicts = [v for group in generated for v in group.verdicts]
+    lengths = np.array([len(c.tokens) for c in completions] or [0])
+    scores = [v.score for v in verdicts if v.valid]
+    stds = [float(np.std([v.score for v in g.verdicts if v.valid])) for g in train if any(v.valid for v in g.verdicts)]
+    out = {
+        "reward/mean": _mean(scores),
+        "reward/group_std": _mean(stds),
+        "group/etr": _share(batch_rates, _mixed(batch_rates)),
+        "group/yield": _share(rates, _mixed(rates)),
+        "group/all_pass": _share(rates, rates == 1),
+        "group/all_fail": _share(rates, rates == 0),
+        "group/generated": float(len(train)),
+        "group/trained": float(len(trained)),
+        "group/size_mean": _mean([len(pick.rollouts) for _, pick in batch]),
+        "completion/tokens_mean": float(lengths.mean()),
+        "completion/tokens_max": float(lengths.max()),
+        "completion/truncated": _mean([c.finish is Finish.LENGTH for c in completions]),
+    }
+    for status in (Status.UNPARSABLE, Status.TIMEOUT, Status.FAULT):
+        out[f"verdict/{status}"] = _mean([v.status is status for v in verdicts])
+    return out
+
+
+def group_rows(generated: Sequence[Group], rounds: Sequence[int], trained: Collection[int],
+               predicted: Float | None) -> list[dict[str, Any]]:
+    """A row for ``groups.jsonl`` per generated group; ``predicted`` float64 [N] is the belief before the step."""
+    rows = []
+    for group, round_ in zip(generated, rounds, strict=True):
+        o, k = group.outcomes(), group.task.index
+        rows.append({
+            "step": group.step, "round": round_, "task": group.task.id, "index": k, "purpose": str(group.purpose),
+            "wins": o.wins, "trials": o.trials, "rollouts": len(group.completions), "tokens": int(o.tokens.sum()),
+            "predicted": None if predicted is None else round(float(predicted[k]), 4),
+            "admitted": group.purpose is Purpose.TRAIN and k in trained,
+        })
+    return rows
+
+
+def completion_rows(generated: Sequence[Group], limit: int) -> list[dict[str, Any]]:
+    """Readable completions of a step, one of each group in turn until ``limit``; -1 = all."""
+    depth = max((len(g.completions) for g in generated), default=0)
+    order = [(g, i) for i in range(depth) for g in generated if i < len(g.completions)]
+    return [
+        {
+            "step": g.step, "task": g.task.id, "prompt": g.task.prompt[-1]["content"], "answer": g.task.answer,
+            "text": g.completions[i].text, "score": g.verdicts[i].score, "passed": g.verdicts[i].passed,
+            "status": str(g.verdicts[i].status), "parsed": g.verdicts[i].answer,
+            "finish": str(g.completions[i].finish), "tokens": len(g.completions[i].tokens),
+        }
+        for g, i in (order if limit < 0 else order[:limit])
+    ]
+
+
+def _rates(groups: Sequence[Group]) -> Float:
+    outcomes = [group.outcomes() for group in groups]
+    return np.array([o.wins / o.trials for o in outcomes if o.trials], np.float64)
+
+
+def _mixed(rates: Float) -> np.ndarray:
+    return (rates > 0) & (rates < 1)
+
+
+def _share(rates: Float, mask: np.ndarray) -> float:
+    return float(mask.mean()) if rates.size else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else 0.0

@@ -1,0 +1,109 @@
+"""The run directory: who owns it, what it is, how it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+from rftlab import __version__
+from rftlab.core import InputError
+
+PACKAGES = ("torch", "transformers", "peft", "numpy", "hydra-core", "wandb", "vllm")
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Writes ``text`` so that a reader, or a crash, sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class RunDir:
+    """A directory that one process owns while it is open.
+
+    ``status.json`` holds ``state`` (running, done, stopped, failed), ``step``, ``pid``, ``host`` and ``heartbeat``
+    (seconds since the epoch). Ownership is an ``flock`` on ``.lock``: it vanishes with its process, however it dies.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: TextIO | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(path / ".lock", "w")  # noqa: SIM115  held open for the life of the run
+        except OSError as error:
+            raise InputError(f"cannot write to {path} ({error.strerror}); give a writable place by outputs_dir=DIR"
+                             ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            owner = self.status()
+            raise InputError(f"{path} is being written by process {owner.get('pid', '?')} on {owner.get('host', '?')}; "
+                             "wait for it, or change seed, name or outputs_dir") from error
+
+    def status(self) -> dict[str, Any]:
+        """The last written status; empty for a new run."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((self.path / "status.json").read_text())
+        return {}
+
+    def set_status(self, state: str, step: int, **more: Any) -> None:
+        status = {"state": state, "step": step, "pid": os.getpid(), "host": socket.gethostname(),
+                  "heartbeat": round(time.time(), 1), **more}
+        write_atomic(self.path / "status.json", json.dumps(status) + "\n")
+
+    def identify(self, **facts: Any) -> dict[str, Any]:
+        """Writes ``run.json`` once; on a later start adds to its ``starts`` and keeps the rest."""
+        path = self.path / "run.json"
+        start = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions(), "git": git_state(),
+                 "host": socket.gethostname(), "python": platform.python_version()}
+        identity = json.loads(path.read_text()) if path.is_file() else {**facts, "starts": []}
+        different = [k for k, v in facts.items() if identity.get(k) != v]
+        if different:
+            raise InputError(f"{self.path} belongs to another run: {', '.join(different)} differ "
+                             f"({identity.get(different[0])} there, {facts[different[0]]} now); change name or seed")
+        identity["starts"].append(start)
+        write_atomic(path, json.dumps(identity, indent=1) + "\n")
+        return identity
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def versions() -> dict[str, str]:
+    """Versions of rftlab and of the packages that change numbers."""
+    found = {"rftlab": __version__}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def git_state() -> str | None:
+    """Commit of the checkout that this package runs from, with ``+`` when it has changes; None outside of one."""
+    here = Path(__file__).parent
+    ask = ["git", "-C", str(here)]
+    try:
+        top = subprocess.run([*ask, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)
+        if top.returncode:
+            return None  # installed inside some other repository
+        commit = subprocess.run([*ask, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run([*ask, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "") or None
