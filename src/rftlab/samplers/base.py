@@ -34,6 +34,9 @@ class Part:
     STATE: tuple[str, ...] = ()
     """Names of the attributes that it learns: numpy arrays, numbers, strings, or dicts and lists of these."""
 
+    references: tuple[str, ...] = ()
+    """Names of the references that it reads, known after ``bind``; what they cost is shown beside the ledger."""
+
     def needs(self) -> frozenset[Need]:
         """``NEEDS``, or fewer or more where the options decide."""
         return self.NEEDS

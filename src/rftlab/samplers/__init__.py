@@ -1,0 +1,1 @@
+"""Which tasks, how many rollouts of each, and which groups are trained on."""

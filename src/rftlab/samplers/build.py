@@ -1,0 +1,86 @@
+"""From the ``sampler`` group of the configuration to a sampler, checked before a model loads."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from rftlab.core import InputError, Need, TaskPool
+from rftlab.samplers.base import Admission, Allocator, Part, Selector
+from rftlab.samplers.composer import TaskSampler
+
+ALWAYS = frozenset({Need.ADVANTAGE, Need.PROBE, Need.PROGRESS})
+"""Needs that every run serves."""
+
+REPAIR = {
+    Need.REFERENCES: "give dataset.references (pass rates of reference models)",
+    Need.CATEGORY: "give a dataset with categories",
+    Need.LEVEL: "give a dataset with levels",
+    Need.FEATURES: "give a dataset with features",
+    Need.TRUTH: "true pass rates exist in simulation only: engine=sim",
+}
+
+
+def build_sampler(cfg: Mapping[str, Any], pool: TaskPool, group_size: int, *, truth: bool = False) -> TaskSampler:
+    """The sampler that ``cfg`` describes.
+
+    Args:
+        cfg: The ``sampler`` group: ``selector``, ``allocator`` and ``admission``, each a ``_target_`` with its options;
+            optionally ``filter`` and ``stats_discount``.
+        pool: The tasks.
+        group_size: G, nominal rollouts of a task.
+        truth: Whether the engine knows the true pass rates.
+
+    Raises:
+        InputError: An unknown class or option, a value out of range, or a need that nothing serves.
+    """
+    plain: Any = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
+    kinds: dict[str, type[Part]] = {"selector": Selector, "allocator": Allocator, "admission": Admission}
+    parts = {group: _part(group, plain.get(group), kind) for group, kind in kinds.items()}
+    served = pool.has() | ALWAYS | (frozenset({Need.TRUTH}) if truth else frozenset())
+    for group, part in parts.items():
+        _check_needs(f"sampler.{group} ({type(part).__name__})", part.needs() - served, pool)
+    return TaskSampler(
+        pool,
+        **parts,
+        group_size=group_size,
+        filter=plain.get("filter"),
+        stats_discount=plain.get("stats_discount", 1.0),
+    )
+
+
+def _part(group: str, cfg: Mapping[str, Any] | None, kind: type[Part]) -> Any:
+    """One part, instantiated; its options are compared with its signature first, for a better message."""
+    if not cfg or "_target_" not in cfg:
+        raise InputError(f"sampler.{group} names no class: choose one, as in sampler/{group}=<option>")
+    try:
+        cls = get_class(cfg["_target_"])
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise InputError(f"sampler.{group}._target_={cfg['_target_']} can't be imported: {cause}") from error
+    if not issubclass(cls, kind):
+        raise InputError(f"sampler.{group}._target_={cfg['_target_']} is no {kind.__name__}")
+    options = inspect.signature(cls).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in options.values())
+    for key in cfg.keys() - options.keys() - {"_target_"}:
+        if not takes_any:
+            near = difflib.get_close_matches(key, options, 1)
+            hint = f"did you mean sampler.{group}.{near[0]}?" if near else f"it has: {', '.join(options) or 'none'}"
+            raise InputError(f"sampler.{group} ({cls.__name__}) has no option {key!r}: {hint}")
+    try:
+        return instantiate(cfg, _convert_="all")
+    except Exception as error:  # Hydra wraps what the constructor raises
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise InputError(f"sampler.{group} ({cls.__name__}) can't be built: {error.__cause__ or error}") from error
+
+
+def _check_needs(what: str, lacking: frozenset[Need], pool: TaskPool) -> None:
+    for need in sorted(lacking):
+        source = "the engine" if need is Need.TRUTH else f"dataset {pool.name!r}"
+        raise InputError(f"{what} needs {need.value}, {source} has none: {REPAIR[need]}, or choose another sampler")

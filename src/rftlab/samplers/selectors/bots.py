@@ -1,0 +1,165 @@
+"""BOTS: Beta beliefs that forget, fed by observed tasks and, through two reference models, by all the others."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+
+from rftlab.core import Bool, Feedback, Float, InputError, Int, Need, StepContext, TaskPool
+from rftlab.samplers.base import Selector
+from rftlab.samplers.references import by_strength, named
+from rftlab.samplers.selectors.ranking import lowest
+
+log = logging.getLogger(__name__)
+
+MIN_GAP = 0.05
+"""``mode=robust``: a batch on which the two references differ by less says nothing of mu (it would be noise / 0)."""
+MU_RANGE = (-1.0, 2.0)
+"""``mode=robust``: mu beyond one weak-to-strong distance outside of the references is clipped."""
+
+
+class BOTS(Selector):
+    """Bayesian Online Task Selection (Shen et al., arXiv:2510.26374).
+
+    Every step, every task k decays, then takes its evidence:
+
+        A = (1 - lam) * alpha + lam,   B = (1 - lam) * beta + lam
+        observed:       alpha = A + passes,           beta = B + failures          (real counts)
+        not observed:   alpha = A + rho * n * q_k,    beta = B + rho * n * (1 - q_k)
+
+    with n the nominal group size and q_k = clip(w_k + mu * (s_k - w_k), 0, 1) an interpolation between the pass rates w
+    of a weak and s of a strong reference model. mu is a running mean of the policy's place between the two on the
+    batch, mu_t = (mean p - mean w) / (mean s - mean w), updated before q. Selected: the draws nearest to ``target``.
+
+    What ``mode=robust`` adds to the paper's equation, which ``mode=paper`` is: mu_t stays as it was on a batch with
+    |mean s - mean w| < 0.05, and is clipped to [-1, 2]; a task with an unknown reference rate takes no part in mu and
+    gets no implicit evidence; a pool without two references means rho = 0, with a warning. Healthy batches give the
+    same numbers in both modes. Equal scores fall at random.
+
+    Args:
+        lam: Forgetting in [0, 1]; larger forgets more (the opposite of MoPPS' lam).
+        rho: Weight of the implicit evidence in [0, 1]; 0 = observed tasks only.
+        gamma: Smoothing of mu in [0, 1); 0 = the last batch only.
+        target: Wanted pass rate.
+        thompson: Score a posterior draw; False scores the posterior mean.
+        mode: ``robust`` or ``paper``.
+        mu_eps: Added to the denominator of mu; the authors' code has 1e-6, the paper 0.
+        adaptive_rho: Halve rho for good whenever the mean |q - p| of a batch reaches 0.25 (code only).
+        weak: Name of the weak reference; None = the one with the lowest mean.
+        strong: Name of the strong reference; None = the one with the highest mean.
+    """
+
+    STATE = ("alpha", "beta", "mu", "mu_updates", "rho")
+
+    def __init__(
+        self,
+        lam: float = 0.1,
+        rho: float = 0.1,
+        gamma: float = 0.9,
+        target: float = 0.5,
+        thompson: bool = True,
+        mode: Literal["robust", "paper"] = "robust",
+        mu_eps: float = 0.0,
+        adaptive_rho: bool = False,
+        weak: str | None = None,
+        strong: str | None = None,
+    ) -> None:
+        for name, value in {"lam": lam, "rho": rho, "gamma": gamma, "target": target}.items():
+            if not 0 <= value <= 1:
+                raise InputError(f"sampler.selector.{name}={value:g}, wanted a number in [0, 1]")
+        if mode not in ("robust", "paper"):
+            raise InputError(f"sampler.selector.mode={mode}, wanted robust or paper")
+        self.lam, self.rho, self.gamma, self.target = lam, float(rho), gamma, target
+        self.thompson, self.mode, self.mu_eps, self.adaptive_rho = thompson, mode, mu_eps, adaptive_rho
+        self.weak, self.strong = weak, strong
+        self.mu, self.mu_updates = 0.0, 0
+        self._implicit_error: float | None = None
+
+    def needs(self) -> frozenset[Need]:
+        return frozenset({Need.REFERENCES}) if self.mode == "paper" and self.rho > 0 else frozenset()
+
+    def bind(self, pool: TaskPool, group_size: int) -> None:
+        n = len(pool)
+        self.group_size = group_size
+        self.alpha: Float = np.ones(n)
+        self.beta: Float = np.ones(n)
+        self.w: Float = np.full(n, np.nan)
+        self.s: Float = np.full(n, np.nan)
+        if self.rho > 0:
+            self._take_references(pool)
+        self.known: Bool = ~np.isnan(self.w) & ~np.isnan(self.s)
+
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        rng = ctx.rng
+        rate = rng.beta(self.alpha, self.beta) if self.thompson else self.predict()
+        return lowest(np.abs(rate - self.target), np.flatnonzero(~taken), m, rng)
+
+    def observe(self, fb: Feedback, ctx: StepContext) -> None:
+        fb = fb.rows(fb.trials > 0)
+        seen = self.known[fb.tasks]
+        if seen.any():
+            self._update_mu(fb.rows(seen))
+        self.alpha = (1 - self.lam) * self.alpha + self.lam
+        self.beta = (1 - self.lam) * self.beta + self.lam
+        if self.mu_updates:
+            q = self.implicit()
+            self._compare(q, fb.rows(seen))
+            unseen = self.known.copy()
+            unseen[fb.tasks] = False
+            self.alpha[unseen] += self.rho * self.group_size * q[unseen]
+            self.beta[unseen] += self.rho * self.group_size * (1 - q[unseen])
+        self.alpha[fb.tasks] += fb.wins
+        self.beta[fb.tasks] += fb.trials - fb.wins
+
+    def implicit(self) -> Float:
+        """Pass rates that the references suggest for the present policy, float64 [N]; NaN = unknown."""
+        return np.clip(self.w + self.mu * (self.s - self.w), 0.0, 1.0)
+
+    def predict(self) -> Float:
+        return self.alpha / (self.alpha + self.beta)
+
+    def metrics(self) -> dict[str, float]:
+        found = {"mu": float(self.mu), "rho": self.rho, "evidence": float(np.mean(self.alpha + self.beta) - 2)}
+        if self._implicit_error is not None:
+            found["implicit_mae"] = self._implicit_error
+        return found
+
+    def _update_mu(self, fb: Feedback) -> None:
+        """Moves the smoothed relative capability by one batch of tasks with known references."""
+        w, s = float(self.w[fb.tasks].mean()), float(self.s[fb.tasks].mean())
+        gap = s - w + self.mu_eps
+        if gap == 0 or (self.mode == "robust" and abs(s - w) < MIN_GAP):
+            return
+        mu = (float(fb.rate.mean()) - w) / gap
+        if self.mode == "robust":
+            mu = float(np.clip(mu, *MU_RANGE))
+        self.mu = self.gamma * self.mu + (1 - self.gamma) * mu if self.mu_updates else mu
+        self.mu_updates += 1
+
+    def _compare(self, q: Float, fb: Feedback) -> None:
+        """How far the implicit rates were from what was seen; halves rho when ``adaptive_rho`` asks for it."""
+        if len(fb):
+            self._implicit_error = float(np.abs(q[fb.tasks] - fb.rate).mean())
+            if self.adaptive_rho and self._implicit_error >= 0.25:
+                self.rho /= 2
+
+    def _take_references(self, pool: TaskPool) -> None:
+        names = by_strength(pool)
+        weak = named(pool, self.weak, "sampler.selector.weak") if self.weak else names[0] if names else None
+        strong = named(pool, self.strong, "sampler.selector.strong") if self.strong else names[-1] if names else None
+        problem = None
+        if weak is None or strong is None or weak == strong:
+            problem = f"BOTS wants two reference models, dataset {pool.name!r} has {sorted(pool.references) or 'none'}"
+        elif self.mode == "paper" and np.isnan(pool.references[weak] + pool.references[strong]).any():
+            problem = f"BOTS with mode=paper wants every rate of {weak!r} and {strong!r}, some are unknown"
+        if problem and self.mode == "paper":
+            raise InputError(f"{problem}: give dataset.references, sampler.selector.mode=robust or selector.rho=0")
+        if problem:
+            log.warning("%s: no implicit evidence, rho = 0 (give dataset.references to have it)", problem)
+            self.rho = 0.0
+            return
+        assert weak is not None and strong is not None
+        self.references = (weak, strong)
+        self.w, self.s = pool.references[weak].astype(np.float64), pool.references[strong].astype(np.float64)
