@@ -1,0 +1,250 @@
+"""What must hold in a configuration, and the identity of a run.
+
+Keys and types come from ``schema.py``. Groups whose keys belong to a class or function of their own (``_target_``:
+sampler parts, engine, dataset, the verifier's check) are held against its signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from rftlab.core import InputError, Need
+from rftlab.listing import conf_dir
+from rftlab.nearest import nearest
+from rftlab.schema import SCHEMAS
+
+if TYPE_CHECKING:
+    from rftlab.datasets.base import Dataset
+
+
+OPEN = ("sampler.selector", "sampler.allocator", "sampler.admission", "engine", "dataset", "verifier.check")
+"""Nodes whose keys are the keyword arguments of their ``_target_``."""
+
+DATASET_LABELS = ("name",)
+"""Keys of ``dataset`` that its loader need not take."""
+
+_Rule = tuple[str, Callable[[Any], bool], str]
+
+
+def _at_least(low: float, *keys: str) -> list[_Rule]:
+    return [(key, lambda v: v >= low, f"at least {low:g}") for key in keys]
+
+
+def _above(low: float, *keys: str) -> list[_Rule]:
+    return [(key, lambda v: v > low, f"more than {low:g}") for key in keys]
+
+
+def _one_of(key: str, *names: str) -> _Rule:
+    return key, lambda v: v in names, f"one of {', '.join(names)}"
+
+
+RULES: list[_Rule] = [
+    *_at_least(1, "budget.steps", "budget.prompts", "budget.max_rounds", "algo.epochs", "algo.minibatches", "threads"),
+    *_at_least(1, "algo.max_bad_steps", "eval.every_rollouts", "eval.limit", "eval.samples", "checkpoint.every_steps"),
+    *_at_least(
+        1, "checkpoint.keep", "model.max_new_tokens", "model.context", "model.micro_batch_tokens", "model.lora.r"
+    ),
+    *_at_least(1, "budget.tokens", "algo.is_cap"),
+    *_at_least(0, "seed", "eval.seed", "eval.temperature", "eval.top_k", "tracking.completions", "algo.lr", "algo.kl"),
+    *_at_least(0, "algo.warmup_rollouts", "algo.weight_decay", "algo.clip_high"),
+    *_above(0, "verifier.pool.deadline", "verifier.pool.memory_gib", "tracking.init_timeout"),
+    *_at_least(-1, "tracking.save_completions"),
+    *_above(
+        0, "budget.seconds", "algo.max_grad_norm", "algo.max_logp_gap", "model.lora.alpha", "tracking.init_timeout"
+    ),
+    ("budget.group_size", lambda v: v >= 2, "at least 2: an advantage compares rollouts of one task"),
+    ("algo.temperature", lambda v: v > 0, "more than 0: greedy rollouts of one task are all the same"),
+    ("algo.betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two numbers in [0, 1)"),
+    ("algo.clip_low", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
+    ("eval.top_p", lambda v: 0 < v <= 1, "a number in (0, 1]"),
+    ("model.lora.dropout", lambda v: 0 <= v < 1, "a number in [0, 1)"),
+    ("sampler.filter.lo", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
+    ("sampler.filter.hi", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
+    ("name", lambda v: bool(re.fullmatch(r"[\w.\-]+", v)), "letters, digits, '.', '-' and '_' only: it names a folder"),
+    _one_of("algo.loss", "sequence", "token", "dr_grpo"),
+    _one_of("algo.advantage", "group_std", "group_mean"),
+    _one_of("model.dtype", "auto", "float32", "bfloat16", "float16"),
+    _one_of("tracking.wandb", "auto", "online", "offline", "off"),
+]
+"""(key, what its value must satisfy unless it is null, the same in words)."""
+
+DEFAULTS_ADVICE = "see its default with `--cfg job`"
+
+
+def check(cfg: DictConfig, verb: str = "train") -> None:
+    """Raises ``InputError`` (one line) on anything that is wrong with a composed configuration. No model is loaded."""
+    typed = _typed(cfg, verb)
+    for key in OPEN:
+        if (node := OmegaConf.select(typed, key)) is not None:
+            _check_target(key, node)
+    for key, holds, wanted in RULES:
+        value = OmegaConf.select(typed, key)
+        if value is not None and not holds(value):
+            raise InputError(f"{key}={_shown(value)}: wanted {wanted}; {DEFAULTS_ADVICE}")
+    if "budget" in typed:
+        _check_budget(typed.budget, typed.algo)
+    if (sampler := typed.get("sampler")) is not None and sampler.filter is not None:
+        lo, hi = sampler.filter.lo, sampler.filter.hi
+        if lo > hi:
+            raise InputError(f"sampler.filter.lo={lo:g} is above sampler.filter.hi={hi:g}: the pool would be empty")
+    if (start := typed.get("init_from")) is not None and not Path(start).is_dir():
+        raise InputError(f"init_from={start}: no such directory; wanted a run's, like outputs/<name>/…/seed0")
+
+
+def _check_budget(budget: Any, algo: Any) -> None:
+    size = budget.group_size
+    for key in ("rollouts", "step_rollouts"):
+        if (value := budget[key]) is not None and value < size:
+            raise InputError(
+                f"budget.{key}={value} allows no step: wanted at least one group, budget.group_size={size}; "
+                f"give budget.{key}=null for its default"
+            )
+    if algo.minibatches > budget.prompts:
+        raise InputError(f"algo.minibatches={algo.minibatches}: wanted at most budget.prompts={budget.prompts}")
+
+
+def _typed(cfg: DictConfig, verb: str) -> DictConfig:
+    """``cfg`` in the types of the schema: unknown keys, missing keys and wrong types are errors."""
+    schema = OmegaConf.structured(SCHEMAS[verb])
+    try:
+        OmegaConf.resolve(plain := cfg.copy())
+        typed = OmegaConf.merge(schema, plain)
+    except ConfigKeyError as exc:
+        raise InputError(unknown_key(str(exc.full_key), _keys(schema) + _keys(cfg))) from None
+    except OmegaConfBaseException as exc:
+        raise InputError(f"{exc.full_key or verb}: {str(exc.msg or exc).splitlines()[0]}") from None
+    assert isinstance(typed, DictConfig)
+    if missing := sorted(OmegaConf.missing_keys(typed)):
+        raise InputError(f"{missing[0]} has no value: give {missing[0]}=…")
+    return typed
+
+
+def _check_target(key: str, node: DictConfig) -> None:
+    """The keys of an open node are keyword arguments of its ``_target_``."""
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise InputError(f"{key} has no _target_: choose one with {key.replace('.', '/')}=NAME")
+    from hydra.utils import get_object
+
+    target = str(node["_target_"])
+    try:
+        signature = inspect.signature(get_object(target))
+    except Exception as exc:
+        cause = str(exc.__cause__ or exc).splitlines()[0]
+        raise InputError(f"{key}._target_={target} cannot be imported: {cause}") from None
+    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        return
+    labels = DATASET_LABELS if key == "dataset" else ()
+    known = [name for name in signature.parameters if name != "self"] + list(labels)
+    for name in node:
+        if (option := str(name)) not in known and not option.startswith("_"):
+            raise InputError(unknown_key(f"{key}.{option}", [f"{key}.{other}" for other in known]))
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """One line on a key that does not exist, with the nearest one that does."""
+    last = key.rsplit(".", 1)[-1]
+    if last in ("top_p", "top_k", "min_p") and not key.startswith("eval."):
+        return (
+            f"{key}: training samples from the whole distribution, because the log-probs of a truncated one are not "
+            f"the policy's and the loss would be biased; for evaluation give eval.top_p or eval.top_k"
+        )
+    guess = nearest(key, known)
+    return f"{key}: no such key" + (f"; did you mean {guess}?" if guess else "; `--cfg job` lists them all")
+
+
+def _keys(node: Any, prefix: str = "") -> list[str]:
+    """Every key below a node, dotted."""
+    found = []
+    if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+        for name in map(str, node):
+            found += [f"{prefix}{name}", *_keys(node._get_node(name), f"{prefix}{name}.")]
+    return found
+
+
+def keys(cfg: DictConfig) -> list[str]:
+    """Every key of a composed configuration, dotted."""
+    return _keys(cfg)
+
+
+def _shown(value: Any) -> str:
+    return str(OmegaConf.to_container(value)) if OmegaConf.is_config(value) else str(value)
+
+
+def compose(overrides: Sequence[str] = (), *, verb: str = "train", config_dir: Path | None = None) -> DictConfig:
+    """The configuration that ``rftlab VERB OVERRIDES`` would get; ``config_dir`` holds a user's own groups."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    own = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra_compose(verb, [*own, *overrides])
+
+
+def build_dataset(cfg: DictConfig) -> Dataset:
+    """Calls the loader that ``cfg.dataset`` names; the keys are its keyword arguments (``name`` where it takes it)."""
+    from hydra.utils import get_object, instantiate
+
+    accepted = inspect.signature(get_object(cfg.dataset._target_)).parameters
+    drop = {label for label in DATASET_LABELS if label not in accepted}
+    return instantiate({key: value for key, value in cfg.dataset.items() if key not in drop}, _convert_="all")
+
+
+def schedule_reads_progress(cfg: DictConfig) -> bool:
+    """Whether a part of the sampler reads how much of the run is done."""
+    from hydra.utils import instantiate
+
+    parts = (cfg.sampler.selector, cfg.sampler.allocator, cfg.sampler.admission)
+    return any(Need.PROGRESS in instantiate(part, _convert_="all").needs() for part in parts)
+
+
+NOT_IDENTITY = (
+    *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
+    *("model.micro_batch_tokens", "verifier.pool.workers"),
+)
+"""Keys that change where, how fast or how often something is written, not what is learnt. Threads and micro-batches
+move sums in the last bits only, as another machine would."""
+LENGTH = ("budget.steps", "budget.rollouts", "budget.tokens", "budget.seconds")
+
+
+def fingerprint(cfg: DictConfig, reads_progress: bool) -> str:
+    """8 hex digits of everything that changes the numbers.
+
+    The length of the run belongs to it only when something reads ``progress``: otherwise a longer run is the same run,
+    further on.
+    """
+    typed = _typed(cfg, "train")
+    content: Any = OmegaConf.to_container(typed, resolve=True)
+    for key in (*NOT_IDENTITY, *(() if reads_progress else LENGTH)):
+        node, _, last = key.rpartition(".")
+        (content[node] if node else content).pop(last, None)
+    text = json.dumps(_canonical(content), sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Equal numbers become equal text: 0 and 0.0, 1e-3 and 0.001."""
+    if isinstance(value, dict):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_canonical(v) for v in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def run_dir(cfg: DictConfig, reads_progress: bool) -> Path:
+    """``outputs/<name>/<model>_<dataset>/<sampler>-<fingerprint>/seed<k>``."""
+    subject = f"{_folder(cfg.model.name)}_{_folder(cfg.dataset.name)}"
+    arm = f"{_folder(cfg.sampler.name)}-{fingerprint(cfg, reads_progress)}"
+    return Path(cfg.outputs_dir) / cfg.name / subject / arm / f"seed{cfg.seed}"
+
+
+def _folder(name: str) -> str:
+    return re.sub(r"[^\w.\-]+", "-", str(name))
