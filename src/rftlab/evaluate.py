@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,12 @@ class Evaluation:
 
 def pass_at_k(wins: Int, trials: Int, k: int) -> Float:
     """Unbiased pass@k per task [R]: 1 - C(n - c, k) / C(n, k) (Chen et al., arXiv:2107.03374, eq. 1); NaN if n < k."""
-    return np.array([1 - comb(n - c, k) / comb(n, k) if n >= k else np.nan
-                     for c, n in zip(wins.tolist(), trials.tolist(), strict=True)])
+    return np.array(
+        [
+            1 - comb(n - c, k) / comb(n, k) if n >= k else np.nan
+            for c, n in zip(wins.tolist(), trials.tolist(), strict=True)
+        ]
+    )
 
 
 class Evaluator:
@@ -89,12 +95,41 @@ class Evaluator:
 
     def _rows(self, wins: Int, trials: Int, tokens: Float) -> list[dict[str, Any]]:
         category, level = self.pool.category, self.pool.level
-        return [{"task": task.id, "wins": int(wins[i]), "trials": int(trials[i]), "tokens": round(float(tokens[i]), 2),
-                 "category": None if category is None else self.pool.categories[category[i]],
-                 "level": None if level is None else float(level[i])}
-                for i, task in enumerate(self.pool.tasks[: self.count])]
+        return [
+            {
+                "task": task.id,
+                "wins": int(wins[i]),
+                "trials": int(trials[i]),
+                "tokens": round(float(tokens[i]), 2),
+                "category": None if category is None else self.pool.categories[category[i]],
+                "level": None if level is None else float(level[i]),
+            }
+            for i, task in enumerate(self.pool.tasks[: self.count])
+        ]
 
 
 def _mean(key: str, rate: Float) -> dict[str, float]:
     known = rate[~np.isnan(rate)]
     return {key: float(known.mean())} if known.size else {}
+
+
+def main(cfg: Any) -> Evaluation:
+    """The verb ``eval``: evaluates a model, or the adapter of a run, prints the numbers, writes them to ``cfg.out``."""
+    from rftlab.config import build_dataset
+    from rftlab.lab import build_engine
+    from rftlab.verifiers.pool import build_pool
+
+    dataset = build_dataset(cfg)
+    with build_pool(cfg.verifier) as verifier:
+        learner, engine = build_engine(cfg, dataset, lambda: None)
+        engine.sync(learner)
+        found = Evaluator(dataset.eval, verifier, cfg.eval, cfg.model.max_new_tokens).run(engine)
+        engine.close()
+    for key, value in found.metrics.items():
+        print(f"{key:<40} {value:.4f}")
+    if cfg.out is not None:
+        out = Path(cfg.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "metrics.json").write_text(json.dumps(found.metrics, indent=1) + "\n")
+        (out / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found.rows))
+    return found

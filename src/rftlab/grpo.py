@@ -40,8 +40,9 @@ def advantages(score: Float, *, scale: str, baseline: float | None = None) -> Fl
     return centred / (score.std() + STD_EPS) if scale == "group_std" else centred
 
 
-def rollout_weight(*, length: int, picked: int, group_size: int, target_groups: int, loss: str,
-                   mean_tokens: float, max_new_tokens: int) -> float:
+def rollout_weight(
+    *, length: int, picked: int, group_size: int, target_groups: int, loss: str, mean_tokens: float, max_new_tokens: int
+) -> float:
     """Factor of a rollout's summed token losses in the batch loss.
 
     loss = 1/(P G) sum_groups (G / n_g) sum_i A_i l_i; with l_i = (sum over tokens) / D, D being the rollout's own
@@ -58,14 +59,25 @@ class TokenLoss:
 
     loss: Tensor
     is_weight: Tensor
+    """pi_old / pi_engine, before the cap."""
     clipped_low: Tensor
     clipped_high: Tensor
     kl: Tensor
 
 
-def token_loss(logp: Tensor, old_logp: Tensor, engine_logp: Tensor, advantage: Tensor, *, fresh: Tensor,
-               clip_low: float, clip_high: float, is_cap: float, ref_logp: Tensor | None = None,
-               kl: float = 0.0) -> TokenLoss:
+def token_loss(
+    logp: Tensor,
+    old_logp: Tensor,
+    engine_logp: Tensor,
+    advantage: Tensor,
+    *,
+    fresh: Tensor,
+    clip_low: float,
+    clip_high: float,
+    is_cap: float,
+    ref_logp: Tensor | None = None,
+    kl: float = 0.0,
+) -> TokenLoss:
     """The clipped surrogate per token, not yet weighted or summed.
 
     Args:
@@ -78,10 +90,10 @@ def token_loss(logp: Tensor, old_logp: Tensor, engine_logp: Tensor, advantage: T
         ref_logp: float32 [M], log-prob of the base model (adapter off); needed when ``kl`` > 0.
     """
     old = torch.where(fresh, old_logp, engine_logp)
-    weight = torch.exp(old - engine_logp).clamp(max=is_cap)
+    weight = torch.exp(old - engine_logp)
     ratio = torch.exp(logp - old)
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    loss = -weight * torch.minimum(ratio * advantage, clipped * advantage)
+    loss = -weight.clamp(max=is_cap) * torch.minimum(ratio * advantage, clipped * advantage)
     penalty = torch.zeros_like(logp)
     if ref_logp is not None:
         gap = ref_logp - logp

@@ -43,18 +43,28 @@ def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]
     return out
 
 
-def group_rows(generated: Sequence[Group], rounds: Sequence[int], trained: Collection[int],
-               predicted: Float | None) -> list[dict[str, Any]]:
+def group_rows(
+    generated: Sequence[Group], rounds: Sequence[int], trained: Collection[int], predicted: Float | None
+) -> list[dict[str, Any]]:
     """A row for ``groups.jsonl`` per generated group; ``predicted`` float64 [N] is the belief before the step."""
     rows = []
     for group, round_ in zip(generated, rounds, strict=True):
         o, k = group.outcomes(), group.task.index
-        rows.append({
-            "step": group.step, "round": round_, "task": group.task.id, "index": k, "purpose": str(group.purpose),
-            "wins": o.wins, "trials": o.trials, "rollouts": len(group.completions), "tokens": int(o.tokens.sum()),
-            "predicted": None if predicted is None else round(float(predicted[k]), 4),
-            "admitted": group.purpose is Purpose.TRAIN and k in trained,
-        })
+        rows.append(
+            {
+                "step": group.step,
+                "round": round_,
+                "task": group.task.id,
+                "index": k,
+                "purpose": str(group.purpose),
+                "wins": o.wins,
+                "trials": o.trials,
+                "rollouts": len(group.completions),
+                "tokens": int(o.tokens.sum()),
+                "predicted": None if predicted is None else round(float(predicted[k]), 4),
+                "admitted": group.purpose is Purpose.TRAIN and k in trained,
+            }
+        )
     return rows
 
 
@@ -64,10 +74,17 @@ def completion_rows(generated: Sequence[Group], limit: int) -> list[dict[str, An
     order = [(g, i) for i in range(depth) for g in generated if i < len(g.completions)]
     return [
         {
-            "step": g.step, "task": g.task.id, "prompt": g.task.prompt[-1]["content"], "answer": g.task.answer,
-            "text": g.completions[i].text, "score": g.verdicts[i].score, "passed": g.verdicts[i].passed,
-            "status": str(g.verdicts[i].status), "parsed": g.verdicts[i].answer,
-            "finish": str(g.completions[i].finish), "tokens": len(g.completions[i].tokens),
+            "step": g.step,
+            "task": g.task.id,
+            "prompt": g.task.prompt[-1]["content"],
+            "answer": g.task.answer,
+            "text": g.completions[i].text,
+            "score": g.verdicts[i].score,
+            "passed": g.verdicts[i].passed,
+            "status": str(g.verdicts[i].status),
+            "parsed": g.verdicts[i].answer,
+            "finish": str(g.completions[i].finish),
+            "tokens": len(g.completions[i].tokens),
         }
         for g, i in (order if limit < 0 else order[:limit])
     ]

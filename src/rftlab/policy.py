@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ import torch
 from torch import Tensor
 
 from rftlab import grpo
-from rftlab.core import Float, Group, InputError, Pick, UpdateInfo
+from rftlab.core import Group, InputError, Pick, UpdateInfo
+from rftlab.engines.keyed import row_key
 from rftlab.prompts import Prompts, model_source
+from rftlab.update import Row, Totals, canary_rows, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -30,30 +31,15 @@ class NonFiniteError(RuntimeError):
     """The loss was not finite in too many consecutive steps."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A rollout as the update sees it."""
-
-    prompt: np.ndarray
-    tokens: np.ndarray
-    engine_logp: np.ndarray
-    advantage: float
-    weight: float
-    """What its summed token losses are multiplied by (``grpo.rollout_weight``)."""
-    fresh: bool
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.tokens)
-
-
 class Policy:
     """A base model from transformers, a LoRA adapter by peft, AdamW.
 
     Args:
         model: the ``model`` group of the configuration.
-        algo: the ``algo`` group.
+        algo: the ``algo`` group; None = for generation only.
         prompts: the tokenizer.
         seed: of the adapter's initialisation: the same for every arm of a seed.
+        init_from: folder of an adapter to start from.
     """
 
     def __init__(self, model: Any, algo: Any, prompts: Prompts, seed: int, init_from: Path | None = None) -> None:
@@ -63,8 +49,13 @@ class Policy:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = _dtype(model.dtype, self.device)
         base = load_base(model, self.dtype, self.device)
-        lora = LoraConfig(task_type="CAUSAL_LM", r=model.lora.r, lora_alpha=model.lora.alpha,
-                          lora_dropout=model.lora.dropout, target_modules=_targets(model.lora.targets))
+        lora = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=model.lora.r,
+            lora_alpha=model.lora.alpha,
+            lora_dropout=model.lora.dropout,
+            target_modules=_targets(model.lora.targets),
+        )
         torch.manual_seed(seed)
         if init_from is None:
             self.model = get_peft_model(base, lora)
@@ -73,18 +64,27 @@ class Policy:
         if model.gradient_checkpointing:
             self.model.gradient_checkpointing_enable()
             self.model.enable_input_require_grads()
-        self.model.eval()  # dropout only where _train_mode asks for it
+        self.model.eval()  # dropout only inside an update
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=algo.lr, betas=tuple(algo.betas),
-                                           weight_decay=algo.weight_decay)
-        self.max_gap = algo.max_logp_gap if algo.max_logp_gap is not None else MAX_LOGP_GAP[self.dtype]
+        if algo is not None:
+            self.optimizer = torch.optim.AdamW(
+                self.parameters, lr=algo.lr, betas=tuple(algo.betas), weight_decay=algo.weight_decay
+            )
+            self.max_gap = algo.max_logp_gap if algo.max_logp_gap is not None else MAX_LOGP_GAP[self.dtype]
         self.version = 0
         self.bad_steps = 0
 
     # ---------------------------------------------------------------- the update
 
-    def update(self, batch: Sequence[tuple[Group, Pick]], generated: Sequence[Group], *, group_size: int,
-               target_groups: int, rollouts: int) -> UpdateInfo:
+    def update(
+        self,
+        batch: Sequence[tuple[Group, Pick]],
+        generated: Sequence[Group],
+        *,
+        group_size: int,
+        target_groups: int,
+        rollouts: int,
+    ) -> UpdateInfo:
         """One optimisation phase.
 
         Args:
@@ -96,25 +96,40 @@ class Policy:
             CanaryError: the engine's log-probs are not the trainer's. Nothing has been changed.
             NonFiniteError: the loss was not finite in ``algo.max_bad_steps`` consecutive steps.
         """
-        rows, abs_advantage = self._rows(batch, generated, group_size, target_groups)
+        rows, abs_advantage = rows_of(
+            batch,
+            generated,
+            prompts=self.prompts,
+            version=self.version,
+            algo=self.algo,
+            group_size=group_size,
+            target_groups=target_groups,
+            max_new_tokens=self.cfg.max_new_tokens,
+        )
         metrics = {"train/live_rollouts": float(len(rows))}
-        if not rows:
-            metrics |= self._canary(self._any_rows(batch, generated))
+        if abs_advantage:
+            metrics["train/advantage_abs"] = float(np.mean(list(abs_advantage.values())))
+        if not rows:  # nothing to learn from: no optimiser step, the canary all the same
+            metrics |= self._canary(canary_rows(batch, generated, self.prompts, self.version))
             self.version += 1
-            return UpdateInfo(metrics | {"train/skipped": 0.0}, abs_advantage)
+            return UpdateInfo(metrics, abs_advantage)
         lr = self.algo.lr * min(1.0, rollouts / max(1, self.algo.warmup_rollouts))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        torch.manual_seed(hash((self.seed, self.version)) % 2**63)  # only LoRA dropout draws from it
+        torch.manual_seed(row_key(("dropout", self.seed), "", self.version))  # only LoRA dropout draws from it
         passes = self.algo.epochs * self.algo.minibatches
-        old = self._logps(rows) if passes > 1 or self.cfg.lora.dropout > 0 else None
-        totals = _Totals()
+        old = self.logps(rows) if passes > 1 or self.cfg.lora.dropout > 0 else None
+        totals = Totals()
         if old is not None:
             totals.add_gap(rows, old)
             self._check(totals)
         for part in self._passes(rows):
-            self._optimise([rows[i] for i in part], None if old is None else [old[i] for i in part], totals,
-                           scale=float(self.algo.minibatches))
+            self._optimise(
+                [rows[i] for i in part],
+                None if old is None else [old[i] for i in part],
+                totals,
+                scale=float(self.algo.minibatches),
+            )
         self.version += 1
         return UpdateInfo(metrics | totals.metrics() | {"train/lr": lr}, abs_advantage)
 
@@ -126,7 +141,7 @@ class Policy:
                 order = np.random.default_rng((self.seed, self.version, epoch)).permutation(len(rows))
             yield from ([int(i) for i in part] for part in np.array_split(order, self.algo.minibatches) if len(part))
 
-    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor] | None, totals: _Totals, scale: float) -> None:
+    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor] | None, totals: Totals, scale: float) -> None:
         """One optimiser step on ``rows``; the loss of a minibatch is scaled so that its mean size is the batch's."""
         self.optimizer.zero_grad(set_to_none=True)
         self.model.train(self.cfg.lora.dropout > 0)
@@ -140,21 +155,27 @@ class Policy:
                 before = torch.cat([old[i] for i in batch])
             reference = self._reference(part) if self.algo.kl > 0 else None
             out = grpo.token_loss(
-                logp, before, self._per_token(part, lambda r: r.engine_logp),
+                logp,
+                before,
+                self._per_token(part, lambda r: r.engine_logp),
                 self._per_token(part, lambda r: np.full(len(r.tokens), r.advantage)),
                 fresh=self._per_token(part, lambda r: np.full(len(r.tokens), r.fresh)).bool(),
-                clip_low=self.algo.clip_low, clip_high=self.algo.clip_high, is_cap=self.algo.is_cap,
-                ref_logp=reference, kl=self.algo.kl)
+                clip_low=self.algo.clip_low,
+                clip_high=self.algo.clip_high,
+                is_cap=self.algo.is_cap,
+                ref_logp=reference,
+                kl=self.algo.kl,
+            )
             weight = self._per_token(part, lambda r: np.full(len(r.tokens), r.weight)) * scale
             loss = (out.loss * weight).sum()
             loss.backward()
-            totals.add_loss(float(loss.detach()), out)
+            totals.add_loss(float(loss.detach()), out, before)
         self.model.eval()
         if old is None:
             self._check(totals)
         self._step(totals)
 
-    def _step(self, totals: _Totals) -> None:
+    def _step(self, totals: Totals) -> None:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.algo.max_grad_norm)
         if np.isfinite(totals.loss) and bool(torch.isfinite(norm)):
             self.optimizer.step()
@@ -165,8 +186,10 @@ class Policy:
         self.bad_steps += 1
         log.warning("non-finite loss or gradient: optimiser step skipped (%d in a row)", self.bad_steps)
         if self.bad_steps >= self.algo.max_bad_steps:
-            raise NonFiniteError(f"the loss was not finite in {self.bad_steps} consecutive steps "
-                                 f"(algo.max_bad_steps={self.algo.max_bad_steps}); lower algo.lr={self.algo.lr:g}")
+            raise NonFiniteError(
+                f"the loss was not finite in {self.bad_steps} consecutive steps "
+                f"(algo.max_bad_steps={self.algo.max_bad_steps}); lower algo.lr={self.algo.lr:g}"
+            )
 
     # ---------------------------------------------------------------- log-probs
 
@@ -191,7 +214,7 @@ class Policy:
         return -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
 
     @torch.no_grad()
-    def _logps(self, rows: Sequence[Row]) -> list[Tensor]:
+    def logps(self, rows: Sequence[Row]) -> list[Tensor]:
         """Log-probs of each row's tokens, no gradient, no dropout."""
         out: list[Tensor | None] = [None] * len(rows)
         for batch in grpo.micro_batches([len(r) for r in rows], self.cfg.micro_batch_tokens):
@@ -208,56 +231,23 @@ class Policy:
         flat = np.concatenate([np.asarray(value(r), np.float32) for r in rows])
         return torch.from_numpy(flat).to(self.device)
 
-    # ---------------------------------------------------------------- rows
-
-    def _rows(self, batch: Sequence[tuple[Group, Pick]], generated: Sequence[Group], group_size: int,
-              target_groups: int) -> tuple[list[Row], dict[int, float]]:
-        """The rollouts that move the policy. Without KL a zero advantage costs no forward and no backward."""
-        lengths = [len(c.tokens) for g in generated for c in g.completions]
-        rows, abs_advantage = [], {}
-        for group, pick in batch:
-            score: Float = np.array([group.verdicts[i].score for i in pick.rollouts])
-            advantage = grpo.advantages(score, scale=self.algo.advantage, baseline=pick.baseline)
-            abs_advantage[pick.task] = float(np.abs(advantage).mean())
-            for i, a in zip(pick.rollouts, advantage, strict=True):
-                if a == 0 and self.algo.kl == 0:
-                    continue
-                completion = group.completions[i]
-                weight = grpo.rollout_weight(
-                    length=len(completion.tokens), picked=len(pick.rollouts), group_size=group_size,
-                    target_groups=target_groups, loss=self.algo.loss, mean_tokens=float(np.mean(lengths or [1])),
-                    max_new_tokens=self.cfg.max_new_tokens)
-                rows.append(self._row(group, int(i), float(a), weight))
-        return rows, abs_advantage
-
-    def _row(self, group: Group, i: int, advantage: float = 0.0, weight: float = 0.0) -> Row:
-        completion = group.completions[i]
-        return Row(self.prompts.ids(group.task), completion.tokens, completion.logps, advantage, weight,
-                   completion.version == self.version)
-
-    def _any_rows(self, batch: Sequence[tuple[Group, Pick]], generated: Sequence[Group]) -> list[Row]:
-        """A few rollouts of the present version, for the canary of a step that trains on nothing."""
-        groups = [*generated, *(group for group, _ in batch)]
-        rows = [self._row(group, 0) for group in groups if group.completions]
-        return [row for row in rows if row.fresh][:8]
-
     # ---------------------------------------------------------------- canary
 
     def _canary(self, rows: Sequence[Row]) -> dict[str, float]:
-        totals = _Totals()
+        totals = Totals()
         if rows:
-            totals.add_gap(rows, self._logps(rows))
+            totals.add_gap(rows, self.logps(rows))
             self._check(totals)
         return totals.gap_metrics()
 
-    def _check(self, totals: _Totals) -> None:
-        gap = totals.gap_sum / max(1, totals.gap_tokens)
-        if not gap <= self.max_gap:
+    def _check(self, totals: Totals) -> None:
+        if not totals.gap <= self.max_gap:  # also when it is not a number
             self.optimizer.zero_grad(set_to_none=True)
             raise CanaryError(
                 f"the engine does not sample from the policy that is trained: mean |logp engine - logp trainer| is "
-                f"{gap:.3g} nats a token over {totals.gap_tokens} tokens, at most {self.max_gap:g} is expected for "
-                f"{self.dtype} (algo.max_logp_gap); policy version {self.version}")
+                f"{totals.gap:.3g} nats a token over {totals.gap_tokens} tokens, wanted at most {self.max_gap:g} for "
+                f"{self.dtype} (algo.max_logp_gap); policy version {self.version}"
+            )
 
     # ---------------------------------------------------------------- files
 
@@ -279,55 +269,20 @@ class Policy:
         self.version, self.bad_steps = state["version"], state["bad_steps"]
 
 
-class _Totals:
-    """Sums over the micro-batches of an update."""
-
-    def __init__(self) -> None:
-        self.loss = self.gap_sum = self.gap_max = self.grad_norm = self.weight_sum = self.weight_max = 0.0
-        self.tokens = self.gap_tokens = self.skipped = 0
-        self.low = self.high = self.kl = 0.0
-
-    def add_gap(self, rows: Sequence[Row], logps: Sequence[Tensor]) -> None:
-        for row, logp in zip(rows, logps, strict=True):
-            if row.fresh:
-                gap = np.abs(logp.float().cpu().numpy() - row.engine_logp)
-                self.gap_sum += float(gap.sum())
-                self.gap_max = max(self.gap_max, float(gap.max()))
-                self.gap_tokens += len(gap)
-
-    def add_loss(self, loss: float, out: grpo.TokenLoss) -> None:
-        self.loss += loss
-        self.tokens += len(out.loss)
-        self.weight_sum += float(out.is_weight.sum())
-        self.weight_max = max(self.weight_max, float(out.is_weight.max()))
-        self.low += float(out.clipped_low.sum())
-        self.high += float(out.clipped_high.sum())
-        self.kl += float(out.kl.sum())
-
-    def gap_metrics(self) -> dict[str, float]:
-        if not self.gap_tokens:
-            return {}
-        return {"sync/logp_gap": self.gap_sum / self.gap_tokens, "sync/logp_gap_max": self.gap_max}
-
-    def metrics(self) -> dict[str, float]:
-        n = max(1, self.tokens)
-        return self.gap_metrics() | {
-            "train/loss": self.loss, "train/grad_norm": self.grad_norm, "train/skipped": float(self.skipped),
-            "train/kl": self.kl / n, "train/clip_low": self.low / n, "train/clip_high": self.high / n,
-            "sync/is_weight_mean": self.weight_sum / n, "sync/is_weight_max": self.weight_max,
-        }
-
-
 def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
     """The base model, frozen, in evaluation mode."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     try:
         base = AutoModelForCausalLM.from_pretrained(model_source(model.path), revision=model.revision, dtype=dtype)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"model.path={model.path}: no model could be loaded ({reason}); "
-                         "give a folder or, with a network, a name on the hub") from error
+        raise InputError(
+            f"model.path={model.path}: no model could be loaded ({reason}); "
+            "give a folder or, with a network, a name on the hub"
+        ) from error
     return base.to(device).eval().requires_grad_(False)
 
 

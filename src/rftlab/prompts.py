@@ -40,8 +40,10 @@ class Prompts:
             return cls(AutoTokenizer.from_pretrained(source, revision=revision))
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"model.path={path}: no tokenizer could be loaded ({reason}); "
-                             "give a folder or, with a network, a name on the hub") from error
+            raise InputError(
+                f"model.path={path}: no tokenizer could be loaded ({reason}); "
+                "give a folder or, with a network, a name on the hub"
+            ) from error
 
     @property
     def pad(self) -> int:

@@ -124,8 +124,13 @@ class HFEngine:
     def _completion(self, state: _Rows, row: int) -> Completion:
         n = int(state.length[row])
         tokens = state.tokens[row, :n].copy()
-        return Completion(text=self.policy.prompts.text(tokens), tokens=tokens, logps=state.logps[row, :n].copy(),
-                          finish=Finish.STOP if state.stopped[row] else Finish.LENGTH, version=self.version)
+        return Completion(
+            text=self.policy.prompts.text(tokens),
+            tokens=tokens,
+            logps=state.logps[row, :n].copy(),
+            finish=Finish.STOP if state.stopped[row] else Finish.LENGTH,
+            version=self.version,
+        )
 
     def _prefill(self, rows: list[tuple[Job, int]]) -> tuple[Tensor, Any, Tensor]:
         """Logits [B, V] after the prompts, the cache and mask of every row; a distinct prompt is computed once."""
@@ -149,8 +154,14 @@ class HFEngine:
     def _model(self, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
         """Logits [B, V] of the last position, float32."""
         position = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        out = self.model(input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache,
-                         use_cache=True, logits_to_keep=1)
+        out = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         return out.logits[:, -1].float()
 
     def _draw(self, logits: Tensor, sampling: Sampling, u: np.ndarray) -> tuple[Tensor, Tensor]:

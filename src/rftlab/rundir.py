@@ -44,15 +44,18 @@ class RunDir:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = open(path / ".lock", "w")  # noqa: SIM115  held open for the life of the run
         except OSError as error:
-            raise InputError(f"cannot write to {path} ({error.strerror}); give a writable place by outputs_dir=DIR"
-                             ) from error
+            raise InputError(
+                f"cannot write to {path} ({error.strerror}); give a writable place by outputs_dir=DIR"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
             owner = self.status()
-            raise InputError(f"{path} is being written by process {owner.get('pid', '?')} on {owner.get('host', '?')}; "
-                             "wait for it, or change seed, name or outputs_dir") from error
+            raise InputError(
+                f"{path} is being written by process {owner.get('pid', '?')} on {owner.get('host', '?')}; "
+                "wait for it, or change seed, name or outputs_dir"
+            ) from error
 
     def status(self) -> dict[str, Any]:
         """The last written status; empty for a new run."""
@@ -61,20 +64,33 @@ class RunDir:
         return {}
 
     def set_status(self, state: str, step: int, **more: Any) -> None:
-        status = {"state": state, "step": step, "pid": os.getpid(), "host": socket.gethostname(),
-                  "heartbeat": round(time.time(), 1), **more}
+        status = {
+            "state": state,
+            "step": step,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "heartbeat": round(time.time(), 1),
+            **more,
+        }
         write_atomic(self.path / "status.json", json.dumps(status) + "\n")
 
     def identify(self, **facts: Any) -> dict[str, Any]:
         """Writes ``run.json`` once; on a later start adds to its ``starts`` and keeps the rest."""
         path = self.path / "run.json"
-        start = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions(), "git": git_state(),
-                 "host": socket.gethostname(), "python": platform.python_version()}
+        start = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "versions": versions(),
+            "git": git_state(),
+            "host": socket.gethostname(),
+            "python": platform.python_version(),
+        }
         identity = json.loads(path.read_text()) if path.is_file() else {**facts, "starts": []}
         different = [k for k, v in facts.items() if identity.get(k) != v]
         if different:
-            raise InputError(f"{self.path} belongs to another run: {', '.join(different)} differ "
-                             f"({identity.get(different[0])} there, {facts[different[0]]} now); change name or seed")
+            raise InputError(
+                f"{self.path} belongs to another run: {', '.join(different)} differ "
+                f"({identity.get(different[0])} there, {facts[different[0]]} now); change name or seed"
+            )
         identity["starts"].append(start)
         write_atomic(path, json.dumps(identity, indent=1) + "\n")
         return identity

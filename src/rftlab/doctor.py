@@ -1,0 +1,127 @@
+"""What this machine has, and whether the engine samples from the policy that is trained."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rftlab.rundir import versions
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+def doctor(cfg: Any) -> int:
+    """Prints the report; 0 when every check passes, else 1."""
+    failed = 0
+    for check in checks(cfg):
+        failed += not check.ok
+        print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<12} {check.says}", flush=True)
+    return int(failed > 0)
+
+
+def checks(cfg: Any) -> Iterator[Check]:
+    """Cheap ones first; the model is loaded for the last three."""
+    found = versions()
+    yield Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Check("packages", True, ", ".join(f"{k} {v}" for k, v in found.items()))
+    yield _outputs(Path(cfg.outputs_dir))
+    yield _wandb()
+    yield _device(cfg.threads)
+    from rftlab.config import build_dataset
+
+    dataset = build_dataset(cfg)
+    yield Check(
+        "dataset", True, f"{cfg.dataset.name}: {len(dataset.train):,} tasks, {len(dataset.eval):,} for evaluation"
+    )
+    yield _verifier(cfg, dataset)
+    yield from _canary(cfg, dataset)
+
+
+def _outputs(folder: Path) -> Check:
+    there = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    return Check(
+        "outputs",
+        os.access(there, os.W_OK) and free > 1,
+        f"{folder} is writable, {free:.0f} GiB free"
+        if os.access(there, os.W_OK)
+        else f"{there} is not writable; give outputs_dir=DIR",
+    )
+
+
+def _wandb() -> Check:
+    from rftlab.tracking import has_key
+
+    return Check(
+        "wandb", True, "a key is present: online" if has_key() else "no key: offline (send later by wandb sync)"
+    )
+
+
+def _device(threads: int) -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+        return Check("device", True, f"{torch.cuda.get_device_name(0)}, {gib:.0f} GiB")
+    return Check("device", True, f"CPU, {os.cpu_count()} cores, threads={threads}; no GPU is visible to torch")
+
+
+def _verifier(cfg: Any, dataset: Any) -> Check:
+    from rftlab.verifiers.pool import build_pool
+
+    with build_pool(cfg.verifier) as pool:
+        tasks = dataset.train.tasks[:64]
+        accepted = sum(v.passed for v in pool.grade([(pool.verifier.gold(task), task) for task in tasks]))
+    return Check(
+        "verifier", accepted == len(tasks), f"{cfg.verifier.name} accepts {accepted} of {len(tasks)} gold answers"
+    )
+
+
+def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
+    """Fresh weights must agree; a changed adapter that the engine has not taken over must be noticed."""
+    import torch
+
+    from rftlab.core import Group, Verdict
+    from rftlab.engines.base import Job, Sampling
+    from rftlab.lab import build_engine
+    from rftlab.update import Totals, canary_rows
+
+    policy, engine = build_engine(cfg, dataset, lambda: None)
+    sampling = Sampling(cfg.model.max_new_tokens, cfg.algo.temperature)
+
+    def gap(name: str) -> float:
+        jobs = [Job(task, 0, 1) for task in dataset.train.tasks[:8]]
+        done = engine.generate(jobs, sampling, ("doctor", cfg.seed, name))
+        groups = [Group(j.task, tuple(c), (Verdict(0.0, False),), 0) for j, c in zip(jobs, done, strict=True)]
+        rows = canary_rows([], groups, policy.prompts, engine.version)
+        totals = Totals()
+        totals.add_gap(rows, policy.logps(rows))
+        return totals.gap
+
+    engine.sync(policy)
+    first = gap("fresh")
+    yield Check("canary", first <= policy.max_gap, f"engine and trainer agree to {first:.2g} nats a token")
+    with torch.no_grad():
+        for name, p in policy.model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(std=0.02, generator=torch.Generator(p.device).manual_seed(cfg.seed))
+    stale = gap("stale")
+    yield Check(
+        "stale", stale > policy.max_gap, f"a changed adapter that the engine has not seen shows: {stale:.2g} nats"
+    )
+    engine.sync(policy)
+    fresh = gap("synced")
+    yield Check("sync", fresh <= policy.max_gap, f"after the hand-over they agree again: {fresh:.2g} nats")
+    engine.close()

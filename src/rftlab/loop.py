@@ -1,0 +1,158 @@
+"""A run, from its first question to its last evaluation. ``core.py`` has the nouns, this page the verbs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from rftlab import lab as labs
+from rftlab.core import Budget, Group, Request, StepContext
+from rftlab.engines.base import Job
+from rftlab.lab import Lab
+from rftlab.ledger import spent, step_rollouts, total_rollouts
+from rftlab.measure import completion_rows, group_rows, step_metrics
+from rftlab.run import Run
+from rftlab.signals import Stopped, Stopper
+
+
+def train(cfg: DictConfig) -> Path:
+    """Trains what ``cfg`` says, or goes on where it stopped, or finds that it is done; returns the run's directory.
+
+    Raises:
+        InputError: the input is wrong; nothing was changed.
+        Stopped: a signal came; the run is saved and the same command goes on.
+    """
+    with Stopper() as stopper, Run(cfg) as run:
+        if run.already_done():
+            return run.path
+        with labs.build(cfg, stopper.poll) as lab:
+            run.start(lab)
+            try:
+                loop(lab, run, stopper)
+            except Stopped:
+                run.save(lab)
+                raise
+            run.finish(lab)
+    return run.path
+
+
+def loop(lab: Lab, run: Run, stopper: Stopper) -> None:
+    """Evaluate when due, log, save when due, take a step; all that a resume needs is state of ``run`` and ``lab``."""
+    while True:
+        run.ended = spent(run.ledger, run.step, lab.cfg.budget)
+        if run.evaluation_due():
+            with run.timed("eval"):
+                run.evaluated(lab, lab.evaluator.run(lab.engine))
+        run.log()
+        if run.ended:
+            return
+        if run.save_due():
+            run.save(lab)
+        stopper.poll()
+        run.begin_step(lab)
+        take_step(lab, run, stopper)
+
+
+def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
+    """One step: the conversation with the sampler, the update, the feedback."""
+    start = time.perf_counter()
+    sampler, ctx = lab.sampler, step_context(lab, run)
+    predicted = sampler.predict()
+    talk = Conversation(lab, ctx)
+    while requests := run.clocked("ask", sampler.ask, ctx):
+        groups = talk.answer(requests, run)
+        run.clocked("tell", sampler.tell, ctx, groups)
+        stopper.poll()
+    batch = sampler.batch(ctx)
+    # from here on nothing is interrupted: weights, sampler and records move together
+    generated = talk.groups()
+    rollouts = run.ledger.rollouts + talk.rollouts
+    info = run.clocked(
+        "update",
+        lab.learner.update,
+        batch,
+        generated,
+        group_size=ctx.group_size,
+        target_groups=ctx.target_groups,
+        rollouts=rollouts,
+    )
+    sampler.end_step(ctx, info)
+    run.clocked("sync", lab.engine.sync, lab.learner)
+    row = step_metrics(generated, batch) | dict(info.metrics) | sampler.metrics() | {"step/rounds": float(ctx.round)}
+    trained = {group.task.index for group, _ in batch}
+    run.end_step(
+        row,
+        seconds=time.perf_counter() - start,
+        rollouts=talk.rollouts,
+        tokens=talk.tokens,
+        groups=group_rows(generated, talk.rounds(), trained, predicted),
+        completions=completion_rows(generated, lab.cfg.tracking.save_completions),
+    )
+
+
+def step_context(lab: Lab, run: Run) -> StepContext:
+    budget = lab.cfg.budget
+    total = total_rollouts(budget)
+    return StepContext(
+        step=run.step + 1,
+        version=lab.learner.version,
+        target_groups=budget.prompts,
+        group_size=budget.group_size,
+        progress=max(run.step / budget.steps, run.ledger.rollouts / total),
+        left=Budget(min(step_rollouts(budget), total - run.ledger.rollouts), budget.max_rounds),
+        stats=lab.sampler.stats,
+        seed=lab.cfg.seed,
+        truth=lab.engine.truth(),
+    )
+
+
+class Conversation:
+    """Answers a step's requests with verified groups and remembers all of them."""
+
+    def __init__(self, lab: Lab, ctx: StepContext) -> None:
+        self.lab, self.ctx = lab, ctx
+        self._groups: dict[tuple[int, str], Group] = {}
+        self._round: dict[tuple[int, str], int] = {}
+        self._ordinal: Counter[int] = Counter()
+        self.rollouts = self.tokens = self._asked = 0
+
+    def answer(self, requests: list[Request], run: Run) -> list[Group]:
+        """Generates and verifies; groups in request order."""
+        tasks = self.lab.dataset.train.tasks
+        jobs = [Job(tasks[r.task], self._ordinal[r.task], r.n) for r in requests]
+        stream = ("train", self.lab.cfg.seed, self.ctx.step)
+        done = run.clocked("generate", self.lab.engine.generate, jobs, self.lab.sampling, stream)
+        items = [(c.text, job.task) for job, completions in zip(jobs, done, strict=True) for c in completions]
+        verdicts = iter(run.clocked("verify", self.lab.verifier.grade, items))
+        groups = []
+        for request, completions in zip(requests, done, strict=True):
+            group = Group(
+                tasks[request.task],
+                tuple(completions),
+                tuple(next(verdicts) for _ in completions),
+                self.ctx.step,
+                request.purpose,
+            )
+            self._remember(group)
+            groups.append(group)
+        self._asked += 1
+        return groups
+
+    def _remember(self, group: Group) -> None:
+        key = (group.task.index, str(group.purpose))
+        self._ordinal[group.task.index] += len(group.completions)
+        self.rollouts += len(group.completions)
+        self.tokens += sum(len(c.tokens) for c in group.completions)
+        self._round.setdefault(key, self._asked)
+        self._groups[key] = self._groups[key].extended(group) if key in self._groups else group
+
+    def groups(self) -> list[Group]:
+        """Every group of the step, in the order of first request."""
+        return list(self._groups.values())
+
+    def rounds(self) -> list[int]:
+        """The round in which each of ``groups()`` was opened."""
+        return list(self._round.values())

@@ -1,0 +1,232 @@
+"""The state of a run outside learner and sampler: step, ledger, records, checkpoints, best evaluation."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+
+from rftlab import checkpoint
+from rftlab.config import run_dir, schedule_reads_progress
+from rftlab.core import InputError
+from rftlab.evaluate import Evaluation
+from rftlab.lab import Lab
+from rftlab.ledger import Ledger, total_rollouts
+from rftlab.rundir import RunDir, write_atomic
+from rftlab.signals import Stopped
+from rftlab.terminal import Console
+from rftlab.tracking import Tracker
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LENGTH = ("steps", "rollouts", "tokens", "seconds")
+"""What bounds a run under ``budget``; a longer run of the same fingerprint is the same run, extended."""
+
+
+class Run:
+    """One run directory while a process works in it.
+
+    A checkpoint of step n is taken at the boundary after step n and holds n's row, logged or not yet. A resumed run
+    cuts the records back to before that row, logs it and goes on: stopping anywhere leaves one clean record.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self.path = run_dir(cfg, schedule_reads_progress(cfg))
+        self.dir = RunDir(self.path)
+        self.console = Console()
+        self.tracker: Tracker | None = None
+        self.step, self.ledger, self.next_eval, self.best = 0, Ledger(), 0, float("-inf")
+        self.row: dict[str, float] = {"step": 0.0}
+        self.ended: str | None = None
+        """The budget key that ended the run."""
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._sampler_before: dict[str, Any] | None = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if self.tracker is not None:  # else nothing was begun, and what an earlier process wrote stays
+            state = "done" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
+            if error is not None:
+                self.dir.set_status(state, self.step, reason=f"{type(error).__name__}: {error}"[:500])
+            self.tracker.close(state)
+        self.console.close()
+        self.dir.close()
+
+    # ---------------------------------------------------------------- start and end
+
+    def already_done(self) -> bool:
+        """Whether this very run has ended by its budget. Fewer steps than it has is an error."""
+        status = self.dir.status()
+        if status.get("step", 0) > self.cfg.budget.steps:
+            raise InputError(
+                f"{self.path} has {status['step']} steps, budget.steps={self.cfg.budget.steps} asks "
+                f"for fewer; ask for at least as many, or name another experiment by name=NAME"
+            )
+        if status.get("state") != "done" or status.get("length") != self._length():
+            return False
+        self.console.note(f"done already ({status['step']} steps): {self.path}")
+        return True
+
+    def _length(self) -> dict[str, Any]:
+        return {k: self.cfg.budget[k] for k in LENGTH}
+
+    def start(self, lab: Lab) -> None:
+        """Identity, records, and the newest complete checkpoint if there is one."""
+        config = OmegaConf.to_container(self.cfg, resolve=True)
+        identity = self.dir.identify(
+            fingerprint=self.path.parent.name,
+            seed=self.cfg.seed,
+            pool=lab.dataset.train.fingerprint,
+            eval_pool=lab.dataset.eval.fingerprint,
+        )
+        write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
+        self.tracker = Tracker(self.path, self.cfg.tracking, config=config, identity=identity)
+        self.dir.set_status("running", self.step)
+        there = checkpoint.complete(self.path / "checkpoints")
+        self.ledger.reference_rollouts = lab.sampler.reference_rollouts()
+        self.console.start(self._title(lab))
+        if there:
+            self._restore(lab, there[-1])
+        self.tracker.cut(self.step)
+
+    def _title(self, lab: Lab) -> list[str]:
+        counts = ", ".join(f"{v:,} {k}" for k, v in lab.dataset.counts.items())
+        lines = [
+            f"{self.path}",
+            f"model {self.cfg.model.name}, dataset {self.cfg.dataset.name} ({len(lab.dataset.train):,} tasks, "
+            f"{len(lab.dataset.eval):,} for evaluation{'; ' + counts if counts else ''}), "
+            f"sampler {self.cfg.sampler.name}, seed {self.cfg.seed}",
+        ]
+        if self.ledger.reference_rollouts:
+            lines.append(
+                f"the references that this sampler reads cost {self.ledger.reference_rollouts:,} rollouts "
+                "(ledger/reference_rollouts, shown beside and not in ledger/rollouts)"
+            )
+        return lines
+
+    def _restore(self, lab: Lab, folder: Any) -> None:
+        state = checkpoint.load(folder)
+        lab.learner.load(folder)
+        lab.sampler.load_state_dict(state["sampler"])
+        lab.engine.sync(lab.learner)
+        self.step, self.row = state["step"], state["row"]
+        self.ledger = Ledger(**state["ledger"])
+        self.next_eval, self.best = state["next_eval"], state["best"]
+        self.console.note(f"going on after step {self.step}, from {folder.name}")
+
+    def finish(self, lab: Lab) -> None:
+        """The last checkpoint, the adapter, the table. ``spent`` has said which bound ended the run."""
+        self.save(lab)
+        checkpoint.replace_folder(self.path / "adapters" / "last", lab.learner.save_weights)
+        assert self.tracker is not None
+        self.dir.set_status("done", self.step, length=self._length(), ended_by=self.ended)
+        self.console.finish(self.tracker.rows(), self.path, self.ended)
+
+    # ---------------------------------------------------------------- time
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Adds the seconds of a block to ``time/<phase>`` of the present row."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[phase] += time.perf_counter() - start
+
+    def clocked(self, phase: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """``function(*args)``, its seconds added to ``time/<phase>``."""
+        with self.timed(phase):
+            return function(*args, **kwargs)
+
+    # ---------------------------------------------------------------- the steps
+
+    def begin_step(self, lab: Lab) -> None:
+        self._sampler_before = lab.sampler.state_dict()
+
+    def end_step(
+        self,
+        row: dict[str, float],
+        *,
+        seconds: float,
+        rollouts: int,
+        tokens: int,
+        groups: list[dict[str, Any]],
+        completions: list[dict[str, Any]],
+    ) -> None:
+        """Moves the run past a step whose update is done: ledger, row, records of groups and completions."""
+        assert self.tracker is not None
+        self.step += 1
+        self._sampler_before = None
+        self.ledger.rollouts += rollouts
+        self.ledger.tokens += tokens
+        self.ledger.seconds += seconds
+        self.row = {
+            "step": float(self.step),
+            **row,
+            "step/rollouts": float(rollouts),
+            "time/step": seconds,
+            "rate/tokens_per_second": tokens / max(1e-9, seconds),
+            **self._times(),
+        }
+        self.tracker.groups(groups)
+        self.tracker.completions(self.step, completions)
+
+    def _times(self) -> dict[str, float]:
+        times = {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
+        self._seconds.clear()
+        return times
+
+    def log(self) -> None:
+        assert self.tracker is not None
+        self.row |= self._times() | self.ledger.metrics()
+        self.tracker.log(self.row)
+        self.console.step(self.row, steps=self.cfg.budget.steps, rollouts=total_rollouts(self.cfg.budget))
+        self.dir.set_status("running", self.step)
+
+    # ---------------------------------------------------------------- evaluation
+
+    def evaluation_due(self) -> bool:
+        """At the start, past each mark of ``eval.every_rollouts``, at the end; never twice for one state."""
+        evaluated = "eval/accuracy" in self.row
+        return not evaluated and (self.ended is not None or self.ledger.rollouts >= self.next_eval)
+
+    def evaluated(self, lab: Lab, found: Evaluation) -> None:
+        """Takes an evaluation into the row and the records; keeps the adapter if it is the best so far."""
+        every = self.cfg.eval.every_rollouts
+        self.next_eval = (self.ledger.rollouts // every + 1) * every
+        self.ledger.eval_rollouts += found.rollouts
+        self.row |= found.metrics
+        lines = "".join(json.dumps(row) + "\n" for row in found.rows)
+        (self.path / "evals").mkdir(exist_ok=True)
+        write_atomic(self.path / "evals" / f"step_{self.step:06d}.jsonl", lines)
+        if found.metrics["eval/accuracy"] > self.best:
+            self.best = found.metrics["eval/accuracy"]
+            checkpoint.replace_folder(self.path / "adapters" / "best", lab.learner.save_weights)
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def save_due(self) -> bool:
+        return self.step > 0 and self.step % self.cfg.checkpoint.every_steps == 0
+
+    def save(self, lab: Lab) -> None:
+        """The state at the last step boundary: inside a step nothing but the sampler has moved."""
+        state = {
+            "step": self.step,
+            "row": self.row,
+            "ledger": self.ledger.state_dict(),
+            "next_eval": self.next_eval,
+            "best": self.best,
+            "sampler": self._sampler_before or lab.sampler.state_dict(),
+        }
+        with self.timed("checkpoint"):
+            checkpoint.save(self.path / "checkpoints", self.step, state, lab.learner.save, self.cfg.checkpoint.keep)
