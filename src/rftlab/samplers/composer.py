@@ -15,7 +15,7 @@ from rftlab.samplers.carry import group_from_state, group_to_state
 from rftlab.samplers.checks import check_numbers, check_pick, check_same, check_tasks, check_told, class_name
 from rftlab.samplers.references import Filter
 from rftlab.samplers.stats import TaskStats
-from rftlab.samplers.step import Step
+from rftlab.samplers.step import Step, charge
 from rftlab.samplers.tally import tally
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ class TaskSampler:
     ) -> None:
         self.pool, self.group_size = pool, group_size
         self.selector, self.allocator, self.admission = selector, allocator, admission
-        for part in self._parts().values():
+        self.parts: dict[str, Part] = {"selector": selector, "allocator": allocator, "admission": admission}
+        for part in self.parts.values():
             part.bind(pool, group_size)
         self.filter = None if filter is None else Filter(**filter)
         self.filtered = np.zeros(len(pool), bool) if self.filter is None else self.filter.out(pool)
@@ -68,6 +69,7 @@ class TaskSampler:
         self.steps = self.short_steps = 0
         self._step = Step(self.filtered.copy(), closed=True, ended=True)
         self._counts: dict[str, float] = {}
+        self._warned = False
 
     def ask(self, ctx: StepContext) -> list[Request]:
         """The next rollouts wanted; [] closes the step. Moves ``ctx.left``."""
@@ -148,11 +150,11 @@ class TaskSampler:
     def needs(self) -> frozenset[Need]:
         """What the parts and the filter need."""
         own = frozenset({Need.REFERENCES}) if self.filter else frozenset()
-        return own.union(*(part.needs() for part in self._parts().values()))
+        return own.union(*(part.needs() for part in self.parts.values()))
 
     def reference_rollouts(self) -> int:
         """What the references that this sampler reads have cost, in rollouts, each counted once."""
-        used = {name for part in self._parts().values() for name in part.references}
+        used = {name for part in self.parts.values() for name in part.references}
         if self.filter:
             used.add(self.filter.source(self.pool))
         return sum(self.pool.reference_rollouts.get(name, 0) for name in used)
@@ -160,7 +162,7 @@ class TaskSampler:
     def metrics(self) -> dict[str, float]:
         """Numbers of the last step, under ``sampler/``."""
         found = dict(self._counts)
-        for part in self._parts().values():
+        for part in self.parts.values():
             found |= part.metrics()
         return {f"sampler/{name}": float(value) for name, value in found.items()}
 
@@ -171,8 +173,8 @@ class TaskSampler:
         return {
             "schema": SCHEMA,
             "pool": self.pool.fingerprint,
-            "classes": {name: class_name(part) for name, part in self._parts().items()},
-            "parts": {name: part.state_dict() for name, part in self._parts().items()},
+            "classes": {name: class_name(part) for name, part in self.parts.items()},
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "stats": self.stats.state_dict(),
             "carried": [group_to_state(group) for group in self.carried],
             "steps": self.steps,
@@ -185,9 +187,9 @@ class TaskSampler:
             raise RuntimeError("load_state_dict() inside a step")
         check_same("schema", state.get("schema"), SCHEMA)
         check_same("pool fingerprint", state["pool"], self.pool.fingerprint)
-        for name, part in self._parts().items():
+        for name, part in self.parts.items():
             check_same(name, state["classes"][name], class_name(part))
-        for name, part in self._parts().items():
+        for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.stats.load_state_dict(state["stats"])
         self.carried = [group_from_state(s, self.pool) for s in state["carried"]]
@@ -208,7 +210,7 @@ class TaskSampler:
         check_tasks(self.selector, "probe", tasks, len(tasks), np.zeros(len(self.pool), bool))
         requests = []
         for task in tasks:
-            if (give := self._charge(n, 1, ctx)) == 0:
+            if (give := charge(ctx, n, 1)) == 0:
                 break
             requests.append(Request(int(task), give, Purpose.PROBE))
         return requests
@@ -220,7 +222,7 @@ class TaskSampler:
             return []
         n = np.asarray(self.allocator.more(tally(step.open, step.groups), self._view(ctx, "allocator", "more")))
         check_numbers(self.allocator, "more", n, len(step.open), 0)
-        given = [(task, self._charge(int(k), 1, ctx)) for task, k in zip(step.open, n, strict=True)]
+        given = [(task, charge(ctx, int(k), 1)) for task, k in zip(step.open, n, strict=True)]
         self._settle([task for task, k in given if k == 0], ctx)
         return [Request(task, k) for task, k in given if k > 0]
 
@@ -234,13 +236,15 @@ class TaskSampler:
         m = int(self.admission.want(missing, so_far, self._view(ctx, "admission", "want")))
         if m <= 0:
             return []
-        tasks = self.selector.propose(m, self._view(ctx, "selector", "propose"), step.taken.copy())
+        tasks = np.asarray(
+            self.selector.propose(m, self._view(ctx, "selector", "propose"), step.taken.copy()), np.int64
+        )
         check_tasks(self.selector, "propose", tasks, m, step.taken)
         n = np.asarray(self.allocator.first(tasks, self._view(ctx, "allocator", "first")))
         check_numbers(self.allocator, "first", n, len(tasks), 1)
         requests = []
         for task, k in zip(tasks.tolist(), n.tolist(), strict=True):
-            if (give := self._charge(k, min(k, self.allocator.min_first), ctx)) == 0:
+            if (give := charge(ctx, k, min(k, self.allocator.min_first))) == 0:
                 break  # the order is one of preference: nothing behind this task is opened in its place
             requests.append(Request(task, give))
             step.taken[task] = True
@@ -267,29 +271,21 @@ class TaskSampler:
         check_pick(self.admission, pick, o, least=MIN_TRIALS if pick.baseline is None else 1)
         return pick
 
-    def _parts(self) -> dict[str, Part]:
-        return {"selector": self.selector, "allocator": self.allocator, "admission": self.admission}
-
     def _view(self, ctx: StepContext, part: str, use: str) -> StepContext:
         """The context as a part may see it; each use has a random stream of its own."""
-        return ctx.view(f"{part}/{use}", self._parts()[part].needs())
-
-    @staticmethod
-    def _charge(n: int, least: int, ctx: StepContext) -> int:
-        """Takes ``n`` rollouts from what is left, or what there is if that is ``least`` or more, or none."""
-        give = min(n, ctx.left.rollouts)
-        give = give if give >= least else 0
-        ctx.left = replace(ctx.left, rollouts=ctx.left.rollouts - give)
-        return give
+        return ctx.view(f"{part}/{use}", self.parts[part].needs())
 
     def _count(self, ctx: StepContext, fb: Feedback, ready: int) -> None:
         """The numbers of a step that has just ended; says it when too many were short."""
         step = self._step
         share = self.short_steps / self.steps
-        if step.underfilled and self.steps >= 20 and share > 0.05:
+        if self.steps >= 20 and share > 0.05 and not self._warned:
+            self._warned = True
             log.warning(
                 "%d of %d steps had fewer than %d groups to train on: raise budget.step_rollouts or budget.max_rounds",
-                *(self.short_steps, self.steps, ctx.target_groups),
+                self.short_steps,
+                self.steps,
+                ctx.target_groups,
             )
         self._counts = step.counts() | {
             "rounds": ctx.round,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from rftlab.core import Bool, Float, Group, Request
+from rftlab.core import Bool, Float, Group, Request, StepContext
 
 
 @dataclass
@@ -41,3 +41,11 @@ class Step:
             "probe_rollouts": sum(len(g.verdicts) for g in self.probes.values()),
             "underfilled": float(self.underfilled),
         }
+
+
+def charge(ctx: StepContext, n: int, least: int) -> int:
+    """Takes ``n`` rollouts from what is left, or what there is if that is ``least`` or more, or none."""
+    give = min(n, ctx.left.rollouts)
+    give = give if give >= least else 0
+    ctx.left = replace(ctx.left, rollouts=ctx.left.rollouts - give)
+    return give
