@@ -1,0 +1,126 @@
+"""The completion must end in the right number."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from fractions import Fraction
+
+from rftlab.core import InputError, Status, Task, Verdict
+from rftlab.verifiers.base import Verifier
+
+MAX_DIGITS = 300
+"""A number with more digits is not read: turning digits into integers is quadratic, and Python refuses 4,300."""
+
+_UNSIGNED = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+# A sign after a digit, a letter or a closing bracket is an operator: the last number of "5-3" is 3. Every repetition
+# is unambiguous, so a search takes time linear in the text whatever the text is.
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![0-9A-Za-z)\]}}])[-+])?(?:[$€£¥] ?(?P<inner>[-+])?)?(?P<top>{_UNSIGNED})"
+    rf"(?: ?/ ?[$€£¥]?(?P<bottom>{_UNSIGNED}))?"
+)
+_FRACTION = re.compile(r"(?<![0-9])\\[dt]?frac\{([-+]?[0-9.,]{1,300})\}\{([-+]?[0-9.,]{1,300})\}")
+_LATEX = (("{,}", ","), ("\\,", ""), ("\\!", ""), ("\\$", "$"), ("\\%", "%"), ("\u2212", "-"))
+
+
+class Number(Verifier):
+    """Passes a completion whose final number has the value of the answer.
+
+    The final number is what follows the last ``####``, else what the last ``\\boxed{}`` holds, else the last number
+    of the text. Thousands commas, signs, currency, a percent sign, decimals, fractions a/b and a trailing full stop
+    are understood; values are compared exactly, as fractions, so 0.50 is 1/2. ``50%`` is read as 50. Mixed
+    numbers (2 1/2), decimal commas and words are not understood.
+
+    Args:
+        tolerance: largest absolute difference that still passes.
+    """
+
+    def __init__(self, tolerance: float = 0.0) -> None:
+        if not 0 <= tolerance < float("inf"):
+            raise InputError(f"a tolerance of {tolerance}: wanted a number >= 0, verifier.check.tolerance=0")
+        self.tolerance = Fraction(str(tolerance))
+
+    def grade(self, text: str, task: Task) -> Verdict:
+        gold = self._gold(task)
+        found = final_number(text)
+        if found is None:
+            return Verdict(0.0, False, Status.UNPARSABLE)
+        said, value = found
+        passed = abs(value - gold) <= self.tolerance
+        return Verdict(float(passed), passed, answer=said)
+
+    def gold(self, task: Task) -> str:
+        return f"#### {task.answer}"
+
+    def wrong(self, task: Task) -> list[str]:
+        """Off by one, off by just over the tolerance, the other sign, a digit more, a digit less, no number."""
+        gold = self._gold(task)
+        whole = str(abs(gold.numerator))
+        near = [gold + 1, gold - 1, gold + 2 * self.tolerance + Fraction(1, 10), -gold]
+        near += [Fraction(int(digits), gold.denominator) for digits in (whole + "0", whole + "1", whole[:-1]) if digits]
+        different = [value for value in dict.fromkeys(near) if abs(value - gold) > self.tolerance]
+        return [*(f"#### {value}" for value in different), "", "####", "no number here"]
+
+    def _gold(self, task: Task) -> Fraction:
+        value = parse_number(task.answer)
+        if value is None:
+            raise ValueError(f"the gold answer {task.answer[:80]!r} is not a number")
+        return value
+
+
+def final_number(text: str) -> tuple[str, Fraction] | None:
+    """The final number of a completion, as written and as a value; None if there is none or it is too long."""
+    _, mark, after = text.rpartition("####")
+    if mark and (found := _first(after.partition("\n")[0])):
+        return _value(found)
+    _, mark, after = text.rpartition("\\boxed{")
+    if mark and (found := _first(_until_closed(after))):
+        return _value(found)
+    last = deque(_NUMBER.finditer(_plain(text)), maxlen=1)
+    return _value(last[0]) if last else None
+
+
+def parse_number(text: str) -> Fraction | None:
+    """The value of a text that is one number and nothing else (currency, percent and full stop allowed)."""
+    found = _NUMBER.fullmatch(_plain(text).strip().removesuffix(".").removesuffix("%").rstrip())
+    read = _value(found) if found else None
+    return read[1] if read else None
+
+
+def _first(text: str) -> re.Match[str] | None:
+    """The first number after the last equals sign: "x = 3 + 4 = 7 km^2" gives 7."""
+    return _NUMBER.search(_plain(text).rpartition("=")[2].replace("- ", "-"))
+
+
+def _until_closed(text: str) -> str:
+    """``text`` up to the brace that closes the one before it."""
+    depth = 1
+    for brace in re.finditer(r"[{}]", text):
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return text[: brace.start()]
+    return text
+
+
+def _plain(text: str) -> str:
+    """LaTeX spellings of commas, signs and fractions as plain characters."""
+    for latex, plain in _LATEX:
+        text = text.replace(latex, plain)
+    return _FRACTION.sub(r"\1/\2", text)
+
+
+def _value(found: re.Match[str]) -> tuple[str, Fraction] | None:
+    """A match as written and as a value; None if it is too long or divides by zero."""
+    top, bottom = _magnitude(found["top"]), _magnitude(found["bottom"] or "1")
+    if top is None or not bottom:
+        return None
+    negative = [found["sign"], found["inner"]].count("-") == 1
+    return found.group().strip(), -top / bottom if negative else top / bottom
+
+
+def _magnitude(text: str) -> Fraction | None:
+    """The value of an unsigned number; None if it is too long or its exponent too large."""
+    digits, _, exponent = text.replace(",", "").lower().partition("e")
+    if len(digits) > MAX_DIGITS or len(exponent) > 3:
+        return None
+    return Fraction(digits) * Fraction(10) ** int(exponent or 0)

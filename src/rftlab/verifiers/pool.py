@@ -1,0 +1,271 @@
+"""The parent's side of verification: worker processes that can be killed, and a deadline that they cannot stretch.
+
+A worker answers item by item, so its silence since the last answer is the time of the item in hand. When that
+exceeds the deadline, or the worker dies, that item is settled, the worker is replaced, and the items behind it go to
+whoever is free. Threads and alarms inside the grader cannot do this: neither interrupts a C extension.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from rftlab.core import InputError, Status, Task, Verdict
+from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.worker import OUT_OF_MEMORY, decode, judge
+
+Item = tuple[str, Task]
+
+START_LIMIT = 60.0
+"""Seconds within which a worker must report ready."""
+START_TRIES = 3
+"""Failed starts in a row before the pool gives up."""
+MAX_CHUNK = 64
+"""Items handed out at once: enough to hide the cost of a message, few enough that little waits behind a hang."""
+
+# The parent's import path, and no import of the parent's main module (which may load torch).
+BOOT = "import sys; sys.path[:] = sys.argv[2:]; from rftlab.verifiers.worker import main; main(int(sys.argv[1]))"
+# One thread each: the pool is the parallelism, and idle arithmetic threads would count against the memory limit.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Worker:
+    """A child process as the parent sees it."""
+
+    def __init__(self, first_message: bytes) -> None:
+        # Nothing is ever written: it closes when this process ends, however it ends. One a worker, because the signal
+        # that the kernel then sends belongs to the pipe and not to the descriptor.
+        lifeline, self._held = os.pipe()
+        command = [sys.executable, "-P", "-c", BOOT, str(lifeline), *(os.path.abspath(p) for p in sys.path)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=[lifeline],
+            start_new_session=True,  # Ctrl-C at the terminal is the parent's; a kill reaches the worker's children
+            env=os.environ | ONE_THREAD,
+        )
+        os.close(lifeline)
+        self.ready = False
+        self.hand: deque[int] = deque()
+        """Positions of the items it was given and has not answered; the first is the one being graded."""
+        self.since = time.monotonic()
+        """When it last showed life: start, hand-out or answer."""
+        self._tail = b""
+        with contextlib.suppress(BrokenPipeError):  # died at once: seen when its output is read
+            self.write(first_message)
+
+    def write(self, message: bytes) -> None:
+        assert self.process.stdin is not None
+        view = memoryview(message)
+        while view:  # an unbuffered pipe may take only a part
+            view = view[self.process.stdin.write(view) :]
+        self.since = time.monotonic()
+
+    @property
+    def output(self) -> int:
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    def read(self) -> list[bytes] | None:
+        """The complete lines that have come; None = it is dead."""
+        block = os.read(self.output, 1 << 16)
+        if not block:
+            return None
+        self.since = time.monotonic()
+        *lines, self._tail = (self._tail + block).split(b"\n")
+        return lines
+
+    def end(self) -> int:
+        """Kills it and every process that it has started; returns its exit code (negative: the signal)."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        os.close(self._held)
+        return code
+
+
+class VerifierPool:
+    """Grades completions. For one caller at a time; use as a context manager or call ``close``.
+
+    Args:
+        verifier: built once, pickled into every worker: its class must live in an importable module. A ``trusted``
+            one is called in this process and no worker is started.
+        workers: processes.
+        deadline: seconds of wall clock that one item may take.
+        memory_gib: bound on a worker's address space; None = no bound.
+    """
+
+    def __init__(
+        self, verifier: Verifier, workers: int = 2, deadline: float = 10.0, memory_gib: float | None = None
+    ) -> None:
+        if workers < 1:
+            raise InputError(f"{workers} verifier workers: wanted at least 1, verifier.pool.workers=2")
+        if not deadline > 0:
+            raise InputError(f"a verifier deadline of {deadline:g} s: wanted more than 0, verifier.pool.deadline=10")
+        if memory_gib is not None and memory_gib < 0.25:
+            raise InputError(f"{memory_gib:g} GiB for a verifier: wanted at least 0.25, verifier.pool.memory_gib=2")
+        self.verifier = verifier
+        self.deadline = deadline
+        self.reasons: dict[int, str] = {}
+        """Of the last call of ``grade``: position -> why that item is a fault or was stopped."""
+        self.replaced = 0
+        """Workers replaced so far."""
+        self._failed_starts = 0
+        self._first_message = b"" if verifier.trusted else pickle.dumps((verifier, memory_gib))
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[Worker] = []
+        for _ in range(0 if verifier.trusted else workers):
+            self._start()
+
+    def __enter__(self) -> VerifierPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers; a second call does nothing."""
+        for worker in list(self._workers):
+            self._end(worker)
+        self._selector.close()
+
+    def grade(self, items: Sequence[Item]) -> list[Verdict]:
+        """One verdict per (text, task), in order."""
+        self.reasons = {}
+        if self.verifier.trusted:
+            judged = [judge(self.verifier, text, task) for text, task in items]
+            self.reasons = {i: reason for i, (_, reason) in enumerate(judged) if reason}
+            return [verdict for verdict, _ in judged]
+        verdicts: dict[int, Verdict] = {}
+        waiting = deque(range(len(items)))
+        try:
+            while len(verdicts) < len(items):
+                self._hand_out(items, waiting)
+                self._collect(verdicts, waiting)
+        finally:  # after an exception, what a worker still answers belongs to no one
+            for worker in [w for w in self._workers if w.hand]:
+                self._replace(worker)
+        return [verdicts[i] for i in range(len(items))]
+
+    def _hand_out(self, items: Sequence[Item], waiting: deque[int]) -> None:
+        """Gives every idle worker a chunk; chunks shrink towards the end so that all workers finish together."""
+        for worker in [w for w in self._workers if w.ready and not w.hand]:
+            size = max(1, min(MAX_CHUNK, len(waiting) // (2 * len(self._workers))))
+            chunk = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+            if not chunk:
+                return
+            message = pickle.dumps([items[i] for i in chunk])
+            try:
+                worker.write(message)
+                worker.hand.extend(chunk)
+            except BrokenPipeError:  # it died while idle: no item's doing
+                waiting.extendleft(reversed(chunk))
+                self._replace(worker)
+
+    def _collect(self, verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
+        """Waits for answers, at most until the next deadline; settles items whose worker is dead or overdue."""
+        busy = [w for w in self._workers if w.hand or not w.ready]
+        next_deadline = min((w.since + self._limit(w) for w in busy), default=time.monotonic())
+        answered = self._selector.select(max(0.0, next_deadline - time.monotonic()))
+        for key, _ in answered:
+            self._take(key.data, verdicts, waiting)
+        for worker in [w for w in self._workers if w.hand or not w.ready]:
+            if time.monotonic() - worker.since > self._limit(worker):
+                self._bury(worker, f"no verdict within {self._limit(worker):g} s", verdicts, waiting)
+
+    def _limit(self, worker: Worker) -> float:
+        return self.deadline if worker.ready else START_LIMIT
+
+    def _take(self, worker: Worker, verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
+        """Reads what ``worker`` has to say."""
+        lines = worker.read()
+        if lines is None:
+            self._bury(worker, "", verdicts, waiting)
+            return
+        for line in lines:
+            if not worker.ready:
+                self._greet(worker, line)
+                continue
+            try:
+                verdict, reason = decode(line)
+                position = worker.hand.popleft()
+            except (ValueError, TypeError, IndexError):
+                self._bury(worker, "the worker's answer was garbled", verdicts, waiting)
+                return
+            verdicts[position] = verdict
+            if reason:
+                self.reasons[position] = reason
+
+    def _greet(self, worker: Worker, line: bytes) -> None:
+        """The first line of a worker: ready, or why it cannot be."""
+        said: Any = json.loads(line)
+        if said != "ready":
+            raise InputError(
+                f"verifier {type(self.verifier).__qualname__} cannot work in a worker process ({said['error']}): "
+                "its module must be importable, and verifier.pool.memory_gib settable (null = no bound)"
+            )
+        worker.ready = True
+        self._failed_starts = 0
+
+    def _bury(self, worker: Worker, why: str, verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
+        """Replaces a dead or overdue worker, settles the item it was at, and puts the others back in front."""
+        code = self._replace(worker)
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= START_TRIES:
+                raise RuntimeError(f"verifier workers do not start: {why or f'exit code {code}'}, {START_TRIES} times")
+        if not worker.hand:
+            return
+        guilty, *others = worker.hand
+        worker.hand.clear()
+        waiting.extendleft(reversed(others))
+        # The contract of Status: what a candidate's own program does to the worker is a failed trial, or it would pay.
+        status = Status.TIMEOUT if self.verifier.runs_candidate else Status.FAULT
+        verdicts[guilty] = Verdict(0.0, False, status, None, time.monotonic() - worker.since)
+        self.reasons[guilty] = why or ("out of memory" if code == OUT_OF_MEMORY else f"worker died, exit code {code}")
+
+    def _start(self) -> None:
+        worker = Worker(self._first_message)
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+
+    def _end(self, worker: Worker) -> int:
+        self._workers.remove(worker)
+        self._selector.unregister(worker.output)
+        return worker.end()
+
+    def _replace(self, worker: Worker) -> int:
+        code = self._end(worker)
+        self._start()
+        self.replaced += 1
+        return code
+
+
+def build_pool(cfg: Any) -> VerifierPool:
+    """The pool of a ``verifier`` group: ``check`` is instantiated, ``pool`` holds workers, deadline and memory_gib."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        verifier = instantiate(cfg.check, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, InputError):
+            raise cause from None
+        raise InputError(f"verifier {cfg.name!r} cannot be built, see verifier.check.*: {cause}") from error
+    return VerifierPool(verifier, **cfg.pool)
