@@ -77,19 +77,14 @@ RULES: list[_Rule] = [
 ]
 """(key, what its value must satisfy unless it is null, the same in words)."""
 
-DEFAULTS_ADVICE = "see its default with `--cfg job`"
-
 
 def check(cfg: DictConfig, verb: str = "train") -> None:
     """Raises ``InputError`` (one line) on anything that is wrong with a composed configuration. No model is loaded."""
     typed = _typed(cfg, verb)
-    for key in OPEN:
-        if (node := OmegaConf.select(typed, key)) is not None:
-            _check_target(key, node)
     for key, holds, wanted in RULES:
         value = OmegaConf.select(typed, key)
         if value is not None and not holds(value):
-            raise InputError(f"{key}={_shown(value)}: wanted {wanted}; {DEFAULTS_ADVICE}")
+            raise InputError(f"{key}={_shown(value)}: wanted {wanted}")
     if "budget" in typed:
         _check_budget(typed.budget, typed.algo)
     if (sampler := typed.get("sampler")) is not None and sampler.filter is not None:
@@ -98,6 +93,9 @@ def check(cfg: DictConfig, verb: str = "train") -> None:
             raise InputError(f"sampler.filter.lo={lo:g} is above sampler.filter.hi={hi:g}: the pool would be empty")
     if (start := typed.get("init_from")) is not None and not Path(start).is_dir():
         raise InputError(f"init_from={start}: no such directory; wanted a run's, like outputs/<name>/…/seed0")
+    for key in OPEN:  # last: importing an engine takes seconds
+        if (node := OmegaConf.select(typed, key)) is not None:
+            _check_target(key, node)
 
 
 def _check_budget(budget: Any, algo: Any) -> None:
@@ -119,13 +117,30 @@ def _typed(cfg: DictConfig, verb: str) -> DictConfig:
         OmegaConf.resolve(plain := cfg.copy())
         typed = OmegaConf.merge(schema, plain)
     except ConfigKeyError as exc:
-        raise InputError(unknown_key(str(exc.full_key), _keys(schema) + _keys(cfg))) from None
+        known = [*_keys(schema), *(key for key in _keys(cfg) if key.startswith(tuple(f"{node}." for node in OPEN)))]
+        raise InputError(unknown_key(str(exc.full_key), known)) from None
     except OmegaConfBaseException as exc:
-        raise InputError(f"{exc.full_key or verb}: {str(exc.msg or exc).splitlines()[0]}") from None
+        raise InputError(_type_error(cfg, exc)) from None
     assert isinstance(typed, DictConfig)
     if missing := sorted(OmegaConf.missing_keys(typed)):
         raise InputError(f"{missing[0]} has no value: give {missing[0]}=…")
     return typed
+
+
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+
+
+def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
+    """One line on a value of the wrong type."""
+    text = str(exc.msg or exc).splitlines()[0]
+    found = re.search(r"converted to (\w+)|of type '(\w+)'$", text)
+    kind = (
+        {"Integer": "int", "Float": "float", "Boolean": "bool"}.get(found[1] or found[2], found[2]) if found else None
+    )
+    if exc.full_key and kind in KINDS:
+        value = OmegaConf.select(cfg, exc.full_key)
+        return f"{exc.full_key}={'null' if value is None else value}: wanted {KINDS[kind]}"
+    return f"{exc.full_key}: {text}" if exc.full_key else text
 
 
 def _check_target(key: str, node: DictConfig) -> None:
@@ -157,8 +172,11 @@ def unknown_key(key: str, known: Sequence[str]) -> str:
             f"{key}: training samples from the whole distribution, because the log-probs of a truncated one are not "
             f"the policy's and the loss would be biased; for evaluation give eval.top_p or eval.top_k"
         )
-    guess = nearest(key, known)
-    return f"{key}: no such key" + (f"; did you mean {guess}?" if guess else "; `--cfg job` lists them all")
+    if guess := nearest(key, known):
+        return f"{key}: no such key; did you mean {guess}?"
+    beside = sorted({k.rsplit(".", 1)[-1] for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]})
+    where = key.rpartition(".")[0] or "the top level"
+    return f"{key}: no such key; {where} has {', '.join(beside) or 'none'}"
 
 
 def _keys(node: Any, prefix: str = "") -> list[str]:
@@ -191,11 +209,13 @@ def compose(overrides: Sequence[str] = (), *, verb: str = "train", config_dir: P
 
 def build_dataset(cfg: DictConfig) -> Dataset:
     """Calls the loader that ``cfg.dataset`` names; the keys are its keyword arguments (``name`` where it takes it)."""
-    from hydra.utils import get_object, instantiate
+    from hydra.utils import get_object
 
-    accepted = inspect.signature(get_object(cfg.dataset._target_)).parameters
-    drop = {label for label in DATASET_LABELS if label not in accepted}
-    return instantiate({key: value for key, value in cfg.dataset.items() if key not in drop}, _convert_="all")
+    options = OmegaConf.to_container(cfg.dataset, resolve=True)
+    assert isinstance(options, dict)
+    load = get_object(options.pop("_target_"))
+    accepted = inspect.signature(load).parameters
+    return load(**{str(k): v for k, v in options.items() if k in accepted or k not in DATASET_LABELS})
 
 
 def schedule_reads_progress(cfg: DictConfig) -> bool:
@@ -224,8 +244,11 @@ def fingerprint(cfg: DictConfig, reads_progress: bool) -> str:
     typed = _typed(cfg, "train")
     content: Any = OmegaConf.to_container(typed, resolve=True)
     for key in (*NOT_IDENTITY, *(() if reads_progress else LENGTH)):
-        node, _, last = key.rpartition(".")
-        (content[node] if node else content).pop(last, None)
+        *path, last = key.split(".")
+        node = content
+        for name in path:
+            node = node[name]
+        node.pop(last)
     text = json.dumps(_canonical(content), sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,13 +47,94 @@ def header(file: Path) -> list[str]:
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
-        text = line.lstrip("#").strip()
+        text = line.removeprefix("#").removeprefix(" ").rstrip()
         if not text.startswith("@package"):
             lines.append(text)
     return lines
 
 
 def summary(file: Path) -> str:
-    """The first header line: what ``rftlab samplers`` shows."""
-    lines = header(file)
-    return lines[0] if lines else ""
+    """The first sentence of the header, without the label ``Idea:``: what ``rftlab samplers`` shows."""
+    first: list[str] = []
+    for line in header(file):
+        if first and re.match(r"[A-Z]\w*:", line):
+            break
+        first.append(line.removeprefix("Idea:").strip())
+    return re.split(r"(?<=[.!?]) ", " ".join(first), maxsplit=1)[0]
+
+
+def verb_help(verb: str, extra: Sequence[Path] = ()) -> str:
+    """What ``rftlab VERB --help`` prints: the file's own words, its groups with their options, its single keys."""
+    file = conf_dir() / f"{verb}.yaml"
+    text = file.read_text(encoding="utf-8").split("\ndefaults:\n", 1)[-1]
+    defaults, _, single = text.partition("\n\n")
+    chosen = dict(re.findall(r"^  - ([\w/]+): ([\w.\-]+)", defaults, re.MULTILINE))
+    lines = [*header(file), "", "Groups (NAME=OPTION; the default is marked *):"]
+    for group, names in groups(extra).items():
+        top = group.split("/")[0]
+        if top in chosen:
+            shown = " ".join(f"{name}*" if name == chosen.get(group) else name for name in names)
+            lines.append(textwrap.fill(f"  {group:<20} {shown}", 110, subsequent_indent=" " * 23))
+    lines += ["", "Single keys:", textwrap.indent(single.rstrip(), "  "), "", f"rftlab {verb} --cfg job  every key"]
+    lines += [f"rftlab {verb} --dry-run  check everything that needs no model, print the result and stop"]
+    return "\n".join([*lines, "--config-dir DIR  a folder with configuration groups of your own"])
+
+
+def extra_dirs(args: Sequence[str]) -> list[Path]:
+    """The folder that ``--config-dir`` names on a command line, as a list."""
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if name in ("--config-dir", "-cd"):
+            return [Path(value if equals else args[i + 1])] if equals or i + 1 < len(args) else []
+    return []
+
+
+def show(group: str, name: str | None, extra: Sequence[Path] = ()) -> None:
+    """Prints the options of a group, or everything about one of them."""
+    found = options(group, extra)
+    if name is None:
+        _table({option: summary(file) for option, file in found.items()})
+        return
+    if name not in found:
+        from rftlab.core import InputError
+        from rftlab.nearest import nearest
+
+        guess = nearest(name, found)
+        hint = f"did you mean {guess}? " if guess else ""
+        raise InputError(f"{group}={name}: no such option; {hint}There are: {', '.join(found)}")
+    print("\n".join(header(found[name])), end="\n\n")
+    _resolved(group, name, extra)
+
+
+def _table(rows: dict[str, str]) -> None:
+    if not sys.stdout.isatty():
+        width = max(map(len, rows), default=0)
+        print("\n".join(f"{name:{width}}  {text}" for name, text in rows.items()))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for row in rows.items():
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+def _resolved(group: str, name: str, extra: Sequence[Path]) -> None:
+    """The option's knobs as composed, and what its parts say of themselves."""
+    import inspect
+
+    from hydra.utils import get_object
+    from omegaconf import OmegaConf
+
+    from rftlab.config import compose
+
+    node = compose([f"{group}={name}"], config_dir=extra[0] if extra else None)[group]
+    print(OmegaConf.to_yaml(node, resolve=True), end="")
+    for part in ("selector", "allocator", "admission"):
+        if part in node:
+            cls = get_object(node[part]._target_)
+            print(f"\n{part}: {node[part]._target_}")
+            print(textwrap.indent(inspect.getdoc(cls) or "", "  "))

@@ -46,6 +46,7 @@ class Sampler:
     allocator: Any = MISSING
     admission: Any = MISSING
     filter: Filter | None = None
+    stats_discount: float = 1.0
 
 
 @dataclass

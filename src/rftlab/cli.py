@@ -1,0 +1,267 @@
+"""The command ``rftlab``: a table of verbs. Whatever is slow to import is imported inside the verb that uses it."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from rftlab import __version__, listing
+
+
+class Verb(NamedTuple):
+    """A row of the table."""
+
+    run: Callable[[list[str]], int]
+    usage: str
+    says: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit status.
+
+    0 done, 2 wrong input (one line on stderr), 1 anything else, 130 and 143 stopped by a signal after saving.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(args)
+    except BrokenPipeError:  # the reader of a pipe has gone: `rftlab samplers | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as exc:
+        return report(exc)
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if args[0] in ("-V", "--version"):
+        print(f"rftlab {__version__}")
+        return 0
+    if args[0] in ("-sc", "--shell-completion", "--shell_completion"):
+        from rftlab.completion import complete
+
+        return complete(args[1:], list(VERBS))
+    name, rest = args[0], args[1:]
+    if name not in VERBS:
+        from rftlab.core import InputError
+        from rftlab.nearest import nearest
+
+        guess = nearest(name, VERBS)
+        raise InputError(
+            f"{name}: no such verb; " + (f"did you mean {guess}?" if guess else f"one of {', '.join(VERBS)}")
+        )
+    return VERBS[name].run(rest)
+
+
+def usage() -> str:
+    """What ``rftlab --help`` prints."""
+    width = max(len(verb.usage) for verb in VERBS.values())
+    rows = "\n".join(f"  rftlab {verb.usage:{width}}  {verb.says}" for verb in VERBS.values())
+    return (
+        "rftlab: which task sampler makes reinforcement finetuning learn most per unit of compute?\n\n"
+        f"{rows}\n\n"
+        '  rftlab VERB --help lists what can be chosen. Completion in bash: eval "$(rftlab -sc install=bash)"'
+    )
+
+
+def report(exc: BaseException) -> int:
+    """Prints what went wrong, in one line where the user can repair it, and returns the exit status."""
+    from rftlab.core import InputError
+
+    if isinstance(exc, InputError):
+        print(f"rftlab: {' '.join(str(exc).split())}", file=sys.stderr)
+        return 2
+    if isinstance(exc, JobFailed):
+        return exc.code
+    if isinstance(exc, KeyboardInterrupt):
+        print("rftlab: interrupted", file=sys.stderr)
+        return 130
+    if isinstance(exc, OSError) and exc.errno in NO_SPACE | NO_ACCESS:
+        print(f"rftlab: cannot write {exc.filename or 'the run directory'}: {exc.strerror}", file=sys.stderr)
+        return 2 if exc.errno in NO_ACCESS else 1
+    traceback.print_exception(exc)
+    return 1
+
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class JobFailed(Exception):
+    """A job of a sweep failed and has said why; ``code`` is its exit status."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+# --- verbs that Hydra configures ------------------------------------------------------------------------------------
+
+
+def hydra_verb(name: str) -> Callable[[list[str]], int]:
+    """``rftlab NAME OVERRIDES``: composes ``conf/NAME.yaml`` and calls the function of the same name below."""
+
+    def run(args: list[str]) -> int:
+        if "-h" in args or "--help" in args:
+            print(listing.verb_help(name, listing.extra_dirs(args)))
+            return 0
+        return compose_and_run(name, args)
+
+    return run
+
+
+def compose_and_run(name: str, args: list[str]) -> int:
+    """Hands the rest of the command line to Hydra; ``--dry-run`` stops each job before anything is loaded."""
+    import hydra
+
+    from rftlab.composition import explained
+
+    dry = "--dry-run" in args
+    args = [arg for arg in args if arg != "--dry-run"]
+    codes: list[int] = []
+
+    def task(cfg: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        code = run_job(name, cfg, dry)
+        codes.append(code)
+        if code and HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise JobFailed(code)  # Hydra runs the other jobs, and a launcher's child process has told its parent
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us whole
+    with explained(name, args), tempfile.TemporaryDirectory() as nowhere:
+        sys.argv = ["rftlab", *args, f"hydra.job.name={name}"]
+        sys.argv += [f"hydra.sweep.dir={nowhere}"] if dry else []
+        hydra.main(version_base="1.3", config_path=str(listing.conf_dir()), config_name=name)(task)()
+    return max(codes, default=0)
+
+
+def run_job(name: str, cfg: Any, dry: bool) -> int:
+    """One job: checks its configuration, then does it. Returns the exit status; a signal ends a whole sweep."""
+    from rftlab.config import check
+    from rftlab.signals import Stopped
+
+    try:
+        check(cfg, name)
+        (dry_run if dry else JOBS[name])(name, cfg)
+        return 0
+    except Stopped as exc:
+        print(f"rftlab: stopped by {exc}; saved, the same command goes on", file=sys.stderr)
+        raise SystemExit(exc.code) from None
+    except Exception as exc:
+        return report(exc)
+
+
+def dry_run(name: str, cfg: Any) -> None:
+    """Prints the configuration and the run directory after every check that needs no model."""
+    from omegaconf import OmegaConf
+
+    from rftlab.config import build_dataset, run_dir, schedule_reads_progress
+
+    dataset = build_dataset(cfg) if "dataset" in cfg else None
+    print(OmegaConf.to_yaml(cfg, resolve=True), end="")
+    if dataset is not None:
+        print(f"# {len(dataset.train):,} tasks, {len(dataset.eval):,} for evaluation")
+    if name == "train":
+        from rftlab.lab import is_simulated
+        from rftlab.samplers.build import build_sampler
+
+        build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
+        print(f"# run directory: {run_dir(cfg, schedule_reads_progress(cfg))}")
+
+
+def train(_: str, cfg: Any) -> None:
+    from rftlab import loop
+
+    loop.train(cfg)
+
+
+def evaluate(_: str, cfg: Any) -> None:
+    from rftlab import evaluate as evaluation
+
+    evaluation.main(cfg)
+
+
+def validate(_: str, cfg: Any) -> None:
+    from rftlab.config import build_dataset
+    from rftlab.validate import validate as validate_dataset
+    from rftlab.verifiers.pool import build_pool
+
+    dataset = build_dataset(cfg)
+    with build_pool(cfg.verifier) as pool:
+        validate_dataset(dataset, pool)
+
+
+def doctor(_: str, cfg: Any) -> None:
+    from rftlab.doctor import doctor as examine
+
+    examine(cfg)
+
+
+JOBS: dict[str, Callable[[str, Any], None]] = {
+    "train": train,
+    "eval": evaluate,
+    "validate": validate,
+    "doctor": doctor,
+}
+
+# --- plain verbs ----------------------------------------------------------------------------------------------------
+
+
+def _parser(verb: str) -> argparse.ArgumentParser:
+    return _Parser(prog=f"rftlab {verb}", description=VERBS[verb].says)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        from rftlab.core import InputError
+
+        raise InputError(f"{message}; {self.format_usage()}")
+
+
+def listing_verb(group: str) -> Callable[[list[str]], int]:
+    """``rftlab samplers [NAME]`` and its like."""
+
+    def run(args: list[str]) -> int:
+        parser = _parser(f"{group}s")
+        parser.add_argument("name", nargs="?", help="one of them: everything about it")
+        parser.add_argument("--config-dir", type=Path, help="a folder with your own configuration groups")
+        chosen = parser.parse_args(args)
+        listing.show(group, chosen.name, [chosen.config_dir] if chosen.config_dir else [])
+        return 0
+
+    return run
+
+
+def export(args: list[str]) -> int:
+    """``rftlab export RUN``."""
+    parser = _parser("export")
+    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("--merge", action="store_true", help="write the whole model with the adapter in it")
+    parser.add_argument("--out", type=Path, help="where to write; default: RUN/export")
+    chosen = parser.parse_args(args)
+    from rftlab.export import export as export_run
+
+    export_run(chosen.run, chosen.out, chosen.merge)
+    return 0
+
+
+VERBS: dict[str, Verb] = {
+    "train": Verb(hydra_verb("train"), "train [KEY=VALUE …]", "one run, or a sweep with -m; repeated, it resumes"),
+    "eval": Verb(hydra_verb("eval"), "eval [KEY=VALUE …]", "a model, or the adapter of a run, on an evaluation set"),
+    "validate": Verb(hydra_verb("validate"), "validate [KEY=VALUE …]", "does the verifier accept the gold answers?"),
+    "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
+    "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers, or everything about one"),
+    "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
+    "models": Verb(listing_verb("model"), "models [NAME]", "the models, or everything about one"),
+    "export": Verb(export, "export RUN [--merge] [--out DIR]", "an adapter or a merged model that transformers loads"),
+}

@@ -1,0 +1,78 @@
+"""What Hydra says of a command line that it cannot compose, in one line that helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from rftlab import listing
+from rftlab.config import compose, keys, unknown_key
+from rftlab.core import InputError
+from rftlab.nearest import nearest
+
+
+@contextmanager
+def explained(verb: str, args: Sequence[str]) -> Iterator[None]:
+    """Turns the errors of a composition inside the block into ``InputError``."""
+    if unknown := get_args_parser().parse_known_args(list(args))[1]:
+        raise InputError(f"{unknown[0]}: no such option; see rftlab {verb} --help")
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as exc:
+        raise InputError(explain(exc, verb, args)) from exc
+
+
+def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
+    """One line on why ``args`` do not compose."""
+    text = str(exc)
+    extra = listing.extra_dirs(args)
+    if isinstance(exc, OverrideParseException):
+        return f"{exc.override}: not an override, wanted KEY=VALUE ({_first_line(text)})"
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return _no_such(found[1], verb, args, extra)
+    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        return _no_such_option(found[1], found[2], extra)
+    if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{found[1]}: several values are a sweep, add -m; for one list write KEY=[a,b]"
+    if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
+        return f"+{found[1]}: the key is there already, leave out the +"
+    if found := re.search(r"Could not delete.*?'([^']+)'", text):
+        return _no_such(found[1], verb, args, extra)
+    if "Config group override must be a string" in text:
+        groups = [group for group in listing.groups(extra) if any(arg.startswith(f"{group}=") for arg in args)]
+        return f"a group takes the name of an option, as in {groups[0] if groups else 'GROUP'}=NAME"
+    cause = exc.__cause__ if isinstance(exc, ConfigCompositionException) else None
+    return f"{_first_line(text)}" + (f": {_first_line(str(cause))}" if cause else "")
+
+
+def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) -> str:
+    """A key, or a group, that is not there."""
+    groups = listing.groups(extra)
+    if "/" in key:
+        guess = nearest(key.replace("/", "."), [g.replace("/", ".") for g in groups])
+        hint = f"did you mean {guess.replace('.', '/')}?" if guess else f"one of {', '.join(groups)}"
+        return f"{key}: no such group; {hint}"
+    chosen = [arg for arg in args if arg.partition("=")[0].lstrip("+") in groups and "," not in arg]
+    try:
+        known = keys(compose(chosen, verb=verb, config_dir=extra[0] if extra else None))
+    except Exception:  # another override is wrong as well: the defaults still name most keys
+        known = keys(compose(verb=verb))
+    return unknown_key(key, known)
+
+
+def _no_such_option(group: str, name: str, extra: Sequence[Path]) -> str:
+    options = list(listing.options(group, extra))
+    guess = nearest(name, options)
+    hint = f"did you mean {group}={guess}? " if guess else ""
+    return f"{group}={name}: no such option; {hint}There are: {', '.join(options) or 'none'}"
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else "no message"
