@@ -113,9 +113,6 @@ def entries(rows: Sequence[Row], columns: Columns, source: str) -> tuple[list[En
         except BadRow as problem:
             bad.append(f"line {row.where.rpartition(':')[2]} {problem}")
     _stop_on(bad, len(rows), source)
-    for name, key in columns.references.items():
-        if not any(key in row.fields for row in rows):
-            raise InputError(f"no row of {source!r} has {key!r}, named by dataset.references.{name}")
     _one_content_per_id(read, source)
     distinct = {entry.id: entry for _, entry in reversed(read)}  # the first of equal rows wins
     kept = [entry for _, entry in read if distinct[entry.id] is entry]
@@ -151,6 +148,9 @@ def dataset(
     first so many training tasks of what remains.
     """
     train, duplicates = entries(train_rows, columns, f"{name} training rows")
+    for model, key in columns.references.items():
+        if not any(key in row.fields for row in train_rows):
+            raise InputError(f"no training row of {name!r} has {key!r}, named by dataset.references.{model}")
     counts = {"rows read": len(train_rows), "identical rows dropped": duplicates}
     if eval_rows is None:
         train, held_out = split(train, eval_fraction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from fractions import Fraction
+from functools import lru_cache
 
 from rftlab.core import InputError, Status, Task, Verdict
 from rftlab.verifiers.base import Verifier
@@ -80,6 +81,7 @@ def final_number(text: str) -> tuple[str, Fraction] | None:
     return _value(last[0]) if last else None
 
 
+@lru_cache(maxsize=4096)  # a gold answer is read once for each of its rollouts
 def parse_number(text: str) -> Fraction | None:
     """The value of a text that is one number and nothing else (currency, percent and full stop allowed)."""
     found = _NUMBER.fullmatch(_plain(text).strip().removesuffix(".").removesuffix("%").rstrip())
@@ -114,8 +116,9 @@ def _value(found: re.Match[str]) -> tuple[str, Fraction] | None:
     top, bottom = _magnitude(found["top"]), _magnitude(found["bottom"] or "1")
     if top is None or not bottom:
         return None
+    value = top if bottom == 1 else top / bottom
     negative = [found["sign"], found["inner"]].count("-") == 1
-    return found.group().strip(), -top / bottom if negative else top / bottom
+    return found.group().strip(), -value if negative else value
 
 
 def _magnitude(text: str) -> Fraction | None:
@@ -123,4 +126,5 @@ def _magnitude(text: str) -> Fraction | None:
     digits, _, exponent = text.replace(",", "").lower().partition("e")
     if len(digits) > MAX_DIGITS or len(exponent) > 3:
         return None
-    return Fraction(digits) * Fraction(10) ** int(exponent or 0)
+    value = Fraction(int(digits)) if digits.isdecimal() else Fraction(digits)
+    return value * Fraction(10) ** int(exponent) if exponent else value

@@ -1,0 +1,208 @@
+"""Rows of a file become tasks, or one clear line."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rftlab.core import InputError, Need
+from rftlab.datasets.jsonl import load
+
+
+def write(path: Path, rows: list[Any]) -> str:
+    path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def questions(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"prompt": f"What is {i} + 1?", "answer": i + 1} | more for i in range(count)]
+
+
+def test_a_row_becomes_a_task_that_knows_its_line(tmp_path: Path) -> None:
+    rows = ["", *questions(40, source="own", notes=[1])]
+    found = load(write(tmp_path / "a.jsonl", rows), system="Be brief.", template="Q: {prompt}\nA:")
+    task = next(t for t in found.train.tasks if t.answer == "8")
+    assert task.prompt == (
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Q: What is 7 + 1?\nA:"},
+    )
+    assert task.meta == {"source": "own", "notes": [1], "row": "a.jsonl:9"}
+    assert [t.index for t in found.train.tasks] == list(range(len(found.train)))
+    assert found.train.has() == frozenset()
+
+
+def test_a_list_of_messages_is_taken_as_it_is(tmp_path: Path) -> None:
+    messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+    rows = [{"prompt": messages, "answer": "1"}, *questions(20)]
+    found = load(write(tmp_path / "a.jsonl", rows), system="other", template="<{prompt}>")
+    assert any(t.prompt == tuple(messages) for t in [*found.train.tasks, *found.eval.tasks])
+
+
+def test_answers_keep_their_spelling_and_may_be_numbers(tmp_path: Path) -> None:
+    rows = [{"prompt": str(i), "answer": a} for i, a in enumerate(["007", 7, 7.5, " x "])]
+    found = load(write(tmp_path / "a.jsonl", rows), eval_path=write(tmp_path / "b.jsonl", questions(1)))
+    assert [t.answer for t in found.train.tasks] == ["007", "7", "7.5", " x "]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"prompt": "p"}, "has no 'answer'"),
+        ({"prompt": "p", "answer": None}, "has no 'answer'"),
+        ({"prompt": "p", "answer": "  "}, "has no 'answer'"),
+        ('{"prompt": "p", "answer": NaN}', "has no 'answer'"),
+        ({"prompt": "p", "answer": ["1"]}, "has a list for 'answer'"),
+        ({"prompt": "p", "answer": True}, "has a bool for 'answer'"),
+        ({"answer": "1"}, "has no 'prompt'"),
+        ({"prompt": "", "answer": "1"}, "has no 'prompt'"),
+        ({"prompt": [], "answer": "1"}, "has no 'prompt'"),
+        ({"prompt": [{"role": "user"}], "answer": "1"}, "neither a text nor a list of messages"),
+        ({"prompt": 5, "answer": "1"}, "neither a text nor a list of messages"),
+        ({"prompt": "\ud800", "answer": "1"}, "surrogate"),
+        ("[1, 2]", "is not a JSON object"),
+        ('{"prompt": "p", "answ', "is not a JSON object"),
+        ("9" * 5000, "is not a JSON object"),
+        ("[" * 100_000, "is not a JSON object"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: Any, said: str) -> None:
+    path = write(tmp_path / "a.jsonl", [*questions(2), "", row, *questions(2)])
+    with pytest.raises(InputError, match=rf"1 of 5 rows of .*: line 4 .*{said}") as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_many_bad_rows_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    rows = [*questions(3), *[{"prompt": f"p{i}"} for i in range(12)]]
+    with pytest.raises(InputError, match=r"12 of 15 rows .*line 4 .*line 8 has no 'answer'.*; and 7 more$"):
+        load(write(tmp_path / "a.jsonl", rows))
+
+
+def test_a_missing_empty_or_foreign_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "\xe9", "answer": "1"}\n')
+    for path, said in [
+        (None, r"dataset\.path=FILE"),
+        (str(tmp_path / "none.jsonl"), r"none\.jsonl.*dataset\.path"),
+        (str(tmp_path), "no file"),
+        (write(tmp_path / "empty.jsonl", ["", " "]), "no row"),
+        (str(tmp_path / "latin.jsonl"), "UTF-8"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            load(path)
+
+
+def test_identical_rows_are_dropped_and_counted(tmp_path: Path) -> None:
+    rows = questions(30)
+    once = load(write(tmp_path / "a.jsonl", rows))
+    twice = load(write(tmp_path / "b.jsonl", rows + rows[:7]))
+    assert twice.train.fingerprint == once.train.fingerprint and twice.eval.fingerprint == once.eval.fingerprint
+    assert (once.counts["identical rows dropped"], twice.counts["identical rows dropped"]) == (0, 7)
+    assert twice.counts["rows read"] == 37
+
+
+def test_one_id_with_two_contents_is_an_error_and_with_one_content_is_not(tmp_path: Path) -> None:
+    rows = [row | {"key": i} for i, row in enumerate(questions(20))]
+    assert load(write(tmp_path / "a.jsonl", [*rows, rows[3]]), id_key="key").counts["identical rows dropped"] == 1
+    other = {"prompt": "What else?", "answer": "1", "key": 3}
+    with pytest.raises(InputError, match=r"id '3' .* at a\.jsonl:4 and a\.jsonl:21.*dataset\.id_key"):
+        load(write(tmp_path / "a.jsonl", [*rows, other]), id_key="key")
+    with pytest.raises(InputError, match=r"line 1 has no 'nokey'"):
+        load(write(tmp_path / "a.jsonl", rows), id_key="nokey")
+
+
+def test_the_split_is_disjoint_and_stable_when_rows_are_shuffled_or_added(tmp_path: Path) -> None:
+    rows = questions(2000)
+    first = load(write(tmp_path / "a.jsonl", rows), eval_fraction=0.2)
+    random.Random(0).shuffle(rows)
+    again = load(write(tmp_path / "b.jsonl", rows + questions(2100)[2000:]), eval_fraction=0.2)
+    held_out, later = ({t.id for t in found.eval.tasks} for found in (first, again))
+    assert held_out <= later and not held_out & {t.id for t in again.train.tasks}
+    assert 330 <= len(held_out) <= 470 and len(first.train) + len(first.eval) == 2000
+
+
+@given(st.integers(2, 12), st.floats(0.001, 0.5))
+def test_a_small_file_still_has_something_to_evaluate_on(tmp_path_factory: Any, count: int, share: float) -> None:
+    path = write(tmp_path_factory.mktemp("rows") / "a.jsonl", questions(count))
+    try:
+        found = load(path, eval_fraction=share)
+    except InputError as refused:  # all of a handful may fall on one side
+        assert "no training task left" in str(refused)
+    else:
+        assert len(found.eval) >= 1 and len(found.train) >= 1
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
+def test_an_impossible_share_is_refused(tmp_path: Path, share: float) -> None:
+    with pytest.raises(InputError, match=r"dataset\.eval_fraction"):
+        load(write(tmp_path / "a.jsonl", questions(20)), eval_fraction=share)
+
+
+def test_training_rows_with_an_evaluation_prompt_are_dropped_and_counted(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", questions(20))
+    held_out = write(tmp_path / "b.jsonl", [{"prompt": "What is 4 + 1?", "answer": "five"}, *questions(3)])
+    found = load(train, eval_path=held_out)
+    assert (len(found.train), len(found.eval)) == (16, 4)
+    assert found.counts["training rows dropped for standing in the evaluation set"] == 4
+    assert not {t.prompt[0]["content"] for t in found.train.tasks} & {t.prompt[0]["content"] for t in found.eval.tasks}
+    with pytest.raises(InputError, match=r"no training task left .*dataset\.eval_path"):
+        load(train, eval_path=train)
+
+
+def test_limit_keeps_the_first_training_tasks_and_every_evaluation_task(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", questions(50))
+    whole, short = load(path), load(path, limit=5)
+    assert [t.id for t in short.train.tasks] == [t.id for t in whole.train.tasks][:5]
+    assert short.eval.fingerprint == whole.eval.fingerprint
+    with pytest.raises(InputError, match=r"dataset\.limit=0"):
+        load(path, limit=0)
+
+
+def test_references_keep_what_is_unknown_as_nan_and_what_they_cost(tmp_path: Path) -> None:
+    rates: list[Any] = [0.5, None, "gone", float("nan"), 1]
+    rows = [row | {"r": rate} for row, rate in zip(questions(5), rates, strict=True)]
+    del rows[2]["r"]
+    train, held_out = write(tmp_path / "a.jsonl", rows), write(tmp_path / "b.jsonl", [{"prompt": "?", "answer": "!"}])
+    found = load(train, eval_path=held_out, references={"weak": "r"}, reference_rollouts={"weak": 40})
+    np.testing.assert_array_equal(found.train.references["weak"], [0.5, np.nan, np.nan, np.nan, 1.0])
+    assert np.isnan(found.eval.references["weak"]).all(), "an evaluation file need not have them"
+    assert found.train.reference_rollouts == {"weak": 40} and "r" not in found.train.tasks[0].meta
+    assert Need.REFERENCES in found.train.has()
+
+
+@pytest.mark.parametrize(
+    ("rate", "options", "said"),
+    [
+        (1.5, {}, r"wanted pass rates in \[0, 1\]"),
+        ("high", {}, "line 1 has 'high' for 'r', wanted a number"),
+        (0.5, {"references": {"weak": "rate"}}, r"no training row .* 'rate', named by dataset\.references\.weak"),
+        (0.5, {"reference_rollouts": {"strong": 8}}, r"dataset\.reference_rollouts names \['strong'\]"),
+    ],
+)
+def test_a_wrong_reference_is_refused(tmp_path: Path, rate: Any, options: dict[str, Any], said: str) -> None:
+    path = write(tmp_path / "a.jsonl", questions(30, r=rate))
+    with pytest.raises(InputError, match=said):
+        load(path, **({"references": {"weak": "r"}} | options))
+
+
+def test_categories_are_numbered_alike_in_both_pools_and_levels_are_numbers(tmp_path: Path) -> None:
+    rows = [row | {"kind": "cab"[i % 3], "level": i} for i, row in enumerate(questions(60))]
+    found = load(write(tmp_path / "a.jsonl", rows), category_key="kind", level_key="level", eval_fraction=0.3)
+    for pool in (found.train, found.eval):
+        assert pool.categories == ("a", "b", "c") and pool.category is not None and pool.level is not None
+        for task, category, level in zip(pool.tasks, pool.category, pool.level, strict=True):
+            assert pool.categories[category] == task.meta["kind"] and level == task.meta["level"]
+    for options in ({"category_key": "nokind"}, {"level_key": "nolevel"}):
+        with pytest.raises(InputError, match=r"60 of 60 rows .*line 1 has no 'no"):
+            load(write(tmp_path / "a.jsonl", rows), **options)
+
+
+def test_a_template_without_a_place_for_the_prompt_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"dataset\.template"):
+        load(write(tmp_path / "a.jsonl", questions(5)), template="Q: {question}")
