@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from rftlab.core import InputError, Task, TaskPool, task_id
-from rftlab.samplers.checked_step import CheckedStep, Scenario, StepTrace, message, require
+from rftlab.samplers.checked_step import CheckedStep, Scenario, StepTrace, Violation, message, require
 from rftlab.samplers.composer import TaskSampler
 
 Make = Callable[[TaskPool, int], TaskSampler]
@@ -55,7 +55,7 @@ SCENARIOS = (
 
 
 def check_sampler(make: Make, *, steps: int = 8, seed: int = 0) -> None:
-    """Raises ``AssertionError``, with the number of the clause, unless the sampler keeps the contract.
+    """Raises an ``AssertionError`` that names the clause unless the sampler keeps the contract.
 
     Args:
         make: Builds a fresh sampler from a pool and a group size. The pool has categories, levels, features and the
@@ -114,10 +114,10 @@ def _play(sampler: TaskSampler, scenario: Scenario, steps: range, seed: int, noi
         for step in steps:
             try:
                 traces.append(CheckedStep(sampler, scenario, step, seed).run())
-            except AssertionError:
+            except Violation:
                 raise
             except Exception as error:
-                raise AssertionError(message(6, scenario, f"step {step} raised {error!r}")) from error
+                raise Violation(message(6, scenario, f"step {step} raised {error!r}")) from error
     return traces
 
 
@@ -139,8 +139,8 @@ def _check_refusals(make: Make, seed: int) -> None:
         except InputError:
             continue
         except Exception as error:
-            raise AssertionError(message(5, scenario, f"another {what} raised {error!r}, not InputError")) from error
-        raise AssertionError(message(5, scenario, f"the state of another {what} was loaded"))
+            raise Violation(message(5, scenario, f"another {what} raised {error!r}, not InputError")) from error
+        raise Violation(message(5, scenario, f"the state of another {what} was loaded"))
 
 
 def _check_plain(value: Any, where: str, scenario: Scenario) -> None:

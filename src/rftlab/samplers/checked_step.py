@@ -26,6 +26,10 @@ from rftlab.core import (
 from rftlab.samplers.composer import TaskSampler
 
 
+class Violation(AssertionError):
+    """A broken clause; the message begins with its number."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A run that a sampler must survive."""
@@ -176,4 +180,4 @@ def message(clause: int, scenario: Scenario, text: str) -> str:
 
 def require(ok: bool, clause: int, scenario: Scenario, text: str) -> None:
     if not ok:
-        raise AssertionError(message(clause, scenario, text))
+        raise Violation(message(clause, scenario, text))
