@@ -41,6 +41,7 @@ def load(
         revision: commit of the data set on the hub; None = the newest.
         name: name of the pool.
     """
+    held_out: list[Row] | None
     if path is None:
         train, held_out = _from_hub(revision)
     elif Path(path).is_dir():

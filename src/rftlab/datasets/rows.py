@@ -147,7 +147,7 @@ def dataset(
     Training tasks whose prompt also stands among the evaluation tasks are left out and counted. ``limit`` keeps the
     first so many training tasks of what remains.
     """
-    train, duplicates = entries(train_rows, columns, f"{name} training rows")
+    train, duplicates = entries(train_rows, columns, f"{name!r} (training)")
     for model, key in columns.references.items():
         if not any(key in row.fields for row in train_rows):
             raise InputError(f"no training row of {name!r} has {key!r}, named by dataset.references.{model}")
@@ -155,7 +155,7 @@ def dataset(
     if eval_rows is None:
         train, held_out = split(train, eval_fraction)
     else:
-        held_out, duplicates = entries(eval_rows, columns, f"{name} evaluation rows")
+        held_out, duplicates = entries(eval_rows, columns, f"{name!r} (evaluation)")
         counts |= {"evaluation rows read": len(eval_rows), "identical evaluation rows dropped": duplicates}
     unseen = {entry.prompt_hash for entry in held_out}
     kept = [entry for entry in train if entry.prompt_hash not in unseen]
