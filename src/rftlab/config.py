@@ -7,6 +7,7 @@ sampler parts, engine, dataset, the verifier's check) are held against its signa
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import json
 import re
@@ -147,14 +148,7 @@ def _check_target(key: str, node: DictConfig) -> None:
     """The keys of an open node are keyword arguments of its ``_target_``."""
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise InputError(f"{key} has no _target_: choose one with {key.replace('.', '/')}=NAME")
-    from hydra.utils import get_object
-
-    target = str(node["_target_"])
-    try:
-        signature = inspect.signature(get_object(target))
-    except Exception as exc:
-        cause = str(exc.__cause__ or exc).splitlines()[0]
-        raise InputError(f"{key}._target_={target} cannot be imported: {cause}") from None
+    signature = inspect.signature(_target(key, node))
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         return
     labels = DATASET_LABELS if key == "dataset" else ()
@@ -162,6 +156,15 @@ def _check_target(key: str, node: DictConfig) -> None:
     for name in node:
         if (option := str(name)) not in known and not option.startswith("_"):
             raise InputError(unknown_key(f"{key}.{option}", [f"{key}.{other}" for other in known]))
+
+
+def _target(key: str, node: DictConfig) -> Any:
+    """The class or function that ``node`` names."""
+    module, _, name = str(node["_target_"]).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {exc}") from None
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
@@ -209,11 +212,10 @@ def compose(overrides: Sequence[str] = (), *, verb: str = "train", config_dir: P
 
 def build_dataset(cfg: DictConfig) -> Dataset:
     """Calls the loader that ``cfg.dataset`` names; the keys are its keyword arguments (``name`` where it takes it)."""
-    from hydra.utils import get_object
-
     options = OmegaConf.to_container(cfg.dataset, resolve=True)
     assert isinstance(options, dict)
-    load = get_object(options.pop("_target_"))
+    load = _target("dataset", cfg.dataset)
+    del options["_target_"]
     accepted = inspect.signature(load).parameters
     return load(**{str(k): v for k, v in options.items() if k in accepted or k not in DATASET_LABELS})
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import netrc
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 AXES = ("step", "ledger/rollouts", "ledger/tokens", "ledger/seconds")
 """What a chart can have as its x axis; rollouts by default."""
@@ -71,9 +70,18 @@ def open_mirror(
         try:
             return Mirror(_init(run_dir, cfg, attempt, config, identity), warn)
         except Exception as exc:
+            _forget_failed_start()
             then = "W&B goes on offline" if attempt == "online" else "W&B is off"
             warn(f"{then}, the record in the run directory is complete: {_line(exc)}")
     return None
+
+
+def _forget_failed_start() -> None:
+    """W&B's service holds the id of a run that failed to start, and refuses it to the next attempt."""
+    import wandb
+
+    with contextlib.suppress(Exception):
+        wandb.teardown()
 
 
 def resolve_mode(wanted: str) -> str:
@@ -89,16 +97,11 @@ def resolve_mode(wanted: str) -> str:
 
 
 def _has_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    for name in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
-        if name:
-            try:
-                return netrc.netrc(os.path.expanduser(name)).authenticators(host) is not None
-            except (OSError, netrc.NetrcParseError):
-                continue
-    return False
+    """Whether W&B finds credentials in the environment or in netrc; asks nobody and no server."""
+    import wandb
+
+    os.environ.setdefault("WANDB_SILENT", "true")
+    return bool(wandb.login(prompt=False, verify=False))
 
 
 def _init(run_dir: Path, cfg: Any, mode: str, config: Mapping[str, Any], identity: Mapping[str, Any]) -> Any:
