@@ -190,4 +190,4 @@ def test_a_sampler_and_the_world_learn_together() -> None:
         batch = sampler.batch(ctx)
         info = engine.update(batch, generated, group_size=8, target_groups=8, rollouts=64 * (step + 1))
         sampler.end_step(ctx, info)
-    assert engine.truth().mean() > before + 0.15
+    assert engine.truth().mean() > before + 0.05

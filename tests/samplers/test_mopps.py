@@ -49,6 +49,14 @@ def test_only_visited_tasks_forget(hand) -> None:
     assert mopps.alpha.tolist() == [5.0, 0.5 * 5 + 0.5 + 4, 1.0]
 
 
+def test_a_visit_without_trials_forgets_nothing(hand) -> None:
+    mopps = MoPPS(lam=0.5)
+    mopps.bind(make_pool(1), 8)
+    mopps.observe(hand.feedback([0], [4], 8), None)
+    mopps.observe(hand.feedback([0], [0], 0), None)
+    assert (mopps.alpha[0], mopps.beta[0]) == (5.0, 5.0)
+
+
 def test_candidates_bound_the_choice_to_a_fresh_subset_each_step(hand) -> None:
     sampler = TaskSampler(make_pool(200), MoPPS(candidates=1), Fixed(), All(), group_size=4)
     asked = []

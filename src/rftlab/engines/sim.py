@@ -67,7 +67,7 @@ class SimEngine:
         skill_spread: float = 0.3,
         slope: float = 0.8,
         noise: float = 0.7,
-        lr: float = 2.0,
+        lr: float = 1.0,
         transfer: float = 0.1,
         tokens: float | None = None,
     ) -> None:
