@@ -152,8 +152,7 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
 
     try:
         check(cfg, name)
-        (dry_run if dry else JOBS[name])(name, cfg)
-        return 0
+        return (dry_run if dry else JOBS[name])(name, cfg)
     except Stopped as exc:
         print(f"rftlab: stopped by {exc}; saved, the same command goes on", file=sys.stderr)
         raise SystemExit(exc.code) from None
@@ -161,53 +160,61 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
         return report(exc)
 
 
-def dry_run(name: str, cfg: Any) -> None:
+def dry_run(name: str, cfg: Any) -> int:
     """Prints the configuration and the run directory after every check that needs no model."""
     from omegaconf import OmegaConf
 
     from rftlab.config import build_dataset, run_dir, schedule_reads_progress
 
-    dataset = build_dataset(cfg) if "dataset" in cfg else None
-    print(OmegaConf.to_yaml(cfg, resolve=True), end="")
-    if dataset is not None:
-        print(f"# {len(dataset.train):,} tasks, {len(dataset.eval):,} for evaluation")
+    dataset = build_dataset(cfg)
+    where = ""
     if name == "train":
         from rftlab.lab import is_simulated
         from rftlab.samplers.build import build_sampler
 
         build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
-        print(f"# run directory: {run_dir(cfg, schedule_reads_progress(cfg))}")
+        where = f"\n# run directory: {run_dir(cfg, schedule_reads_progress(cfg))}"
+    print(OmegaConf.to_yaml(cfg, resolve=True), end="")
+    print(f"# {len(dataset.train):,} tasks, {len(dataset.eval):,} for evaluation{where}")
+    return 0
 
 
-def train(_: str, cfg: Any) -> None:
+def train(_: str, cfg: Any) -> int:
     from rftlab import loop
 
     loop.train(cfg)
+    return 0
 
 
-def evaluate(_: str, cfg: Any) -> None:
+def evaluate(_: str, cfg: Any) -> int:
     from rftlab import evaluate as evaluation
 
     evaluation.main(cfg)
+    return 0
 
 
-def validate(_: str, cfg: Any) -> None:
+def validate(_: str, cfg: Any) -> int:
+    """Exit status 1 when a gold answer is refused or a wrong one accepted."""
     from rftlab.config import build_dataset
     from rftlab.validate import validate as validate_dataset
     from rftlab.verifiers.pool import build_pool
 
     dataset = build_dataset(cfg)
     with build_pool(cfg.verifier) as pool:
-        validate_dataset(dataset, pool)
+        found = validate_dataset(dataset, pool)
+    print("\n".join(found.lines()))
+    if cfg.out is not None:
+        Path(cfg.out).write_text(found.to_json() + "\n", encoding="utf-8")
+    return 0 if found.ok else 1
 
 
-def doctor(_: str, cfg: Any) -> None:
+def doctor(_: str, cfg: Any) -> int:
     from rftlab.doctor import doctor as examine
 
-    examine(cfg)
+    return examine(cfg)
 
 
-JOBS: dict[str, Callable[[str, Any], None]] = {
+JOBS: dict[str, Callable[[str, Any], int]] = {
     "train": train,
     "eval": evaluate,
     "validate": validate,

@@ -118,8 +118,7 @@ def _typed(cfg: DictConfig, verb: str) -> DictConfig:
         OmegaConf.resolve(plain := cfg.copy())
         typed = OmegaConf.merge(schema, plain)
     except ConfigKeyError as exc:
-        known = [*_keys(schema), *(key for key in _keys(cfg) if key.startswith(tuple(f"{node}." for node in OPEN)))]
-        raise InputError(unknown_key(str(exc.full_key), known)) from None
+        raise InputError(unknown_key(str(exc.full_key), [key for key in keys(cfg) if key != exc.full_key])) from None
     except OmegaConfBaseException as exc:
         raise InputError(_type_error(cfg, exc)) from None
     assert isinstance(typed, DictConfig)
@@ -182,18 +181,13 @@ def unknown_key(key: str, known: Sequence[str]) -> str:
     return f"{key}: no such key; {where} has {', '.join(beside) or 'none'}"
 
 
-def _keys(node: Any, prefix: str = "") -> list[str]:
-    """Every key below a node, dotted."""
+def keys(node: Any, prefix: str = "") -> list[str]:
+    """Every key of a composed configuration, dotted."""
     found = []
     if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
         for name in map(str, node):
-            found += [f"{prefix}{name}", *_keys(node._get_node(name), f"{prefix}{name}.")]
+            found += [f"{prefix}{name}", *keys(node._get_node(name), f"{prefix}{name}.")]
     return found
-
-
-def keys(cfg: DictConfig) -> list[str]:
-    """Every key of a composed configuration, dotted."""
-    return _keys(cfg)
 
 
 def _shown(value: Any) -> str:

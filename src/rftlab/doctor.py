@@ -62,7 +62,7 @@ def _outputs(folder: Path) -> Check:
 
 
 def _wandb() -> Check:
-    from rftlab.tracking import has_key
+    from rftlab.wandb_mirror import has_key
 
     return Check(
         "wandb", True, "a key is present: online" if has_key() else "no key: offline (send later by wandb sync)"

@@ -124,9 +124,7 @@ class Verifier:
 
 
 @dataclass
-class ValidateVerb:
-    """``rftlab validate``."""
-
+class _Verb:
     verifier: Verifier = MISSING
     dataset: Any = MISSING
     outputs_dir: str = MISSING
@@ -134,11 +132,20 @@ class ValidateVerb:
 
 
 @dataclass
-class _Learning(ValidateVerb):
+class ValidateVerb(_Verb):
+    """``rftlab validate``."""
+
+    out: str | None = MISSING
+
+
+@dataclass
+class _Learning(_Verb):
     model: Model = MISSING
     engine: Any = MISSING
+    algo: Algo = MISSING
     seed: int = MISSING
     threads: int = MISSING
+    init_from: str | None = MISSING
 
 
 @dataclass
@@ -146,7 +153,6 @@ class EvalVerb(_Learning):
     """``rftlab eval``."""
 
     eval: Eval = MISSING
-    init_from: str | None = MISSING
     out: str | None = MISSING
 
 
@@ -154,7 +160,6 @@ class EvalVerb(_Learning):
 class DoctorVerb(_Learning):
     """``rftlab doctor``."""
 
-    algo: Algo = MISSING
     budget: Budget = MISSING
 
 
@@ -163,12 +168,10 @@ class TrainVerb(_Learning):
     """``rftlab train``."""
 
     sampler: Sampler = MISSING
-    algo: Algo = MISSING
     budget: Budget = MISSING
     eval: Eval = MISSING
     tracking: Tracking = MISSING
     checkpoint: Checkpoint = MISSING
-    init_from: str | None = MISSING
 
 
 SCHEMAS: dict[str, type] = {"train": TrainVerb, "eval": EvalVerb, "validate": ValidateVerb, "doctor": DoctorVerb}

@@ -93,10 +93,10 @@ def resolve_mode(wanted: str) -> str:
         return "offline"
     if said == "disabled":
         return "off"
-    return "online" if _has_key() else "offline"
+    return "online" if has_key() else "offline"
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
     """Whether W&B finds credentials in the environment or in netrc; asks nobody and no server."""
     import wandb
 

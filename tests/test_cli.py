@@ -1,0 +1,197 @@
+"""The command line as its users meet it: exit codes, one-line errors, what is printed."""
+
+import errno
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rftlab import __version__, cli
+
+Run = Callable[..., tuple[int, str, str]]
+SIM = ("engine=sim", "tracking=none", "budget=smoke", "eval.limit=8")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``rftlab`` in this process: (exit status, stdout, stderr)."""
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rftlab", *args])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        try:
+            code = cli.main(args)
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def shell(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``python -m rftlab`` as a process of its own, from another directory."""
+    command = [sys.executable, "-m", "rftlab", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["train", "--help"], ["samplers"]], ids=" ".join)
+def test_help_is_instant_and_imports_nothing_heavy(tmp_path: Path, args: list[str]) -> None:
+    heavy = "{'torch', 'hydra', 'omegaconf', 'numpy', 'wandb'}"
+    code = f"import sys; from rftlab.cli import main; main({args!r}); assert not {heavy} & set(sys.modules)"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # processor time, so that a busy machine cannot fail it
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+
+
+def test_help_lists_groups_with_their_options_and_defaults(run: Run) -> None:
+    code, out, _ = run("train", "--help")
+    assert code == 0
+    assert re.search(r"sampler +.*bots.*uniform\*", out) and "sampler/selector" in out and "init_from" in out
+
+
+def test_version_and_bare_command(run: Run) -> None:
+    assert run("--version") == (0, f"rftlab {__version__}\n", "")
+    code, out, _ = run()
+    assert code == 0 and all(f"rftlab {verb}" in out for verb in cli.VERBS)
+
+
+WRONG = [
+    (["trian"], "did you mean train?"),
+    (["train", "sampler=bost"], "did you mean sampler=bots?"),
+    (["train", "sampler=bots", "sampler.lamda=2"], "did you mean sampler.selector.lam?"),
+    (["train", "sead=1"], "did you mean seed?"),
+    (["train", "seed=1,2"], "add -m"),
+    (["train", "+typo=1"], "typo: no such key"),
+    (["train", "budget.group_size=-8"], "budget.group_size=-8: wanted at least 2"),
+    (["train", "engine.top_p=0.9"], "engine.top_p"),
+    (["train", "--nonsense"], "--nonsense: no such option"),
+    (["train", "--config-dir", "nowhere"], "nowhere"),
+    (["validate", "dataset=jsonl"], "dataset.path"),
+    (["validate", "dataset=jsonl", "dataset.path=nowhere.jsonl"], "nowhere.jsonl"),
+    (["samplers", "bost"], "did you mean bots?"),
+    (["export"], "required: run"),
+]
+
+
+@pytest.mark.parametrize(("args", "says"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_wrong_input_is_one_line_on_stderr_and_status_2(run: Run, args: list[str], says: str) -> None:
+    code, _, err = run(*args)
+    assert code == 2
+    assert err.count("\n") == 1 and says in err and "Traceback" not in err
+
+
+def test_a_dry_run_checks_prints_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("train", "--dry-run", "sampler=bots", "engine=sim", f"outputs_dir={tmp_path / 'o'}", "seed=3")
+    assert (code, err) == (0, "")
+    assert yaml.safe_load(out)["sampler"]["name"] == "bots"
+    assert re.search(rf"# run directory: {tmp_path}/o/lab/tiny_ladder/bots-[0-9a-f]{{8}}/seed3\n", out)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_sampler_that_needs_what_the_dataset_lacks_is_refused_before_a_model_loads(run: Run) -> None:
+    code, _, err = run("train", "--dry-run", "engine=sim", "sampler=accuracy_filter", "dataset.references=null")
+    assert code == 2 and err.count("\n") == 1 and "references" in err
+
+
+def test_a_simulated_run_goes_through_and_the_same_command_finds_it_done(run: Run, tmp_path: Path) -> None:
+    command = ("train", *SIM, f"outputs_dir={tmp_path}", "name=cli")
+    code, out, _ = run(*command)
+    assert code == 0
+    folder = Path(out.strip().splitlines()[-1])
+    assert (folder / "metrics.jsonl").exists() and folder.parent.parent.parent == tmp_path / "cli"
+    assert "eval accuracy, end" in out and "ETR" in out
+    code, out, _ = run(*command)
+    assert code == 0 and "done already" in out
+
+
+def test_a_failing_job_of_a_sweep_costs_only_itself(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("train", "-m", *SIM, f"outputs_dir={tmp_path}", "name=sweep", "budget.group_size=1,4")
+    assert code == 2 and "budget.group_size=1" in err
+    assert len(list((tmp_path / "sweep").rglob("status.json"))) == 1, "the good job ran after the bad one"
+
+
+def test_listings_have_a_line_each_and_everything_about_one(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "mine.yaml").write_text("# My own idea. And more of it.\nname: mine\n")
+    code, out, _ = run("samplers", "--config-dir", str(tmp_path))
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0 and lines["mine"] == "My own idea." and {"uniform", "bots", "mopps", "dapo"} <= set(lines)
+    _, out, _ = run("samplers", "bots")
+    assert "lam: 0.1" in out and "arXiv:2510.26374" in out and "allocator: rftlab" in out
+    assert run("models")[0] == run("datasets", "ladder")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("rftlab tr", {"train"}),
+        ("rftlab train sampler=b", {"sampler=bots"}),
+        ("rftlab train algo.l", {"algo.lr=", "algo.loss="}),
+        ("rftlab samplers ", {"bots", "uniform"}),
+        ("rftlab export ", set()),
+    ],
+)
+def test_completion_knows_verbs_groups_and_keys(
+    run: Run, monkeypatch: pytest.MonkeyPatch, line: str, wanted: set[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    code, out, _ = run("-sc", "query=bash")
+    assert code == 0 and wanted <= set(out.split())
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl"), 1),
+        (PermissionError(errno.EACCES, "Permission denied", "outputs"), 2),
+        (OSError(errno.EROFS, "Read-only file system", "outputs"), 2),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_one_line(
+    capsys: pytest.CaptureFixture[str], error: OSError, code: int
+) -> None:
+    assert cli.report(error) == code
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(error.filename) in err
+
+
+def test_anything_else_is_status_1_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.report(ZeroDivisionError("so it goes")) == 1
+    assert "so it goes" in capsys.readouterr().err
+
+
+def test_an_outputs_folder_that_is_a_file_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    code, _, err = run("train", *SIM, f"outputs_dir={tmp_path / 'taken'}")
+    assert code == 2 and err.count("\n") == 1 and "taken" in err
+
+
+def test_it_works_as_a_module_from_anywhere(tmp_path: Path) -> None:
+    done = shell("train", "--cfg", "job", "sampler=bots", cwd=tmp_path)
+    assert done.returncode == 0 and yaml.safe_load(done.stdout)["sampler"]["name"] == "bots"
+    assert list(tmp_path.iterdir()) == [], "no dated folders, no logs"
+
+
+def test_a_signal_stops_a_run_after_saving_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rftlab", "train", "engine=sim", "tracking=none", "eval.limit=8", "name=stop"]
+    command += ["budget.steps=100000", f"outputs_dir={tmp_path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob("step_*/COMPLETE")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err.count("\n") == 1 and "the same command goes on" in err
+    assert '"stopped"' in next(tmp_path.rglob("status.json")).read_text()
