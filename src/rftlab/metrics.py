@@ -52,7 +52,6 @@ CATALOGUE: dict[str, Metric] = {
     # the step as a conversation
     "step/rounds": Metric("rounds", "none", "Rounds of ask and tell in this step."),
     "step/rollouts": Metric("rollouts", "none", "Rollouts generated for training in this step."),
-    "step/underfilled": Metric("groups", "down", "Groups missing from a full batch when the step closed."),
     # the optimiser
     "train/loss": Metric("loss", "none", "Loss of the update; near 0 by construction when it is on-policy."),
     "train/grad_norm": Metric("norm", "none", "Gradient norm before clipping."),
@@ -63,7 +62,7 @@ CATALOGUE: dict[str, Metric] = {
     "train/entropy": Metric("nat", "none", "Mean surprisal of the sampled tokens: estimates the entropy."),
     "train/advantage_abs": Metric("1", "none", "Mean absolute advantage of the rollouts trained on."),
     "train/live_rollouts": Metric("rollouts", "up", "Rollouts with a non-zero advantage."),
-    "train/skipped": Metric("0 or 1", "down", "1 when the update was skipped: a non-finite loss or no live group."),
+    "train/skipped": Metric("steps", "down", "Optimiser steps left out because loss or gradient was not finite."),
     # is the engine sampling from the policy that is trained?
     "sync/logp_gap": Metric("nat", "down", "The canary: mean |log-prob of engine - of trainer| on sampled tokens."),
     "sync/logp_gap_max": Metric("nat", "down", "The largest such difference."),
@@ -75,7 +74,7 @@ CATALOGUE: dict[str, Metric] = {
     "eval/tokens_mean": Metric("tokens", "none", "Mean length of an evaluation completion."),
     "eval/truncated": Metric("share", "down", "Evaluation completions cut at max_new_tokens."),
     "eval/unparsable": Metric("share", "down", "Evaluation completions in which no answer was found."),
-    "eval/faults": Metric("rollouts", "down", "Evaluation rollouts lost to a failure of grader or machine."),
+    "eval/faults": Metric("share", "down", "Evaluation rollouts lost to a failure of grader or machine."),
     # where the time of this step went
     "time/ask": Metric("s", "down", "The sampler: choosing tasks and sizes."),
     "time/generate": Metric("s", "down", "Generation of the rollouts."),
@@ -85,9 +84,8 @@ CATALOGUE: dict[str, Metric] = {
     "time/sync": Metric("s", "down", "Handing the new weights to the engine."),
     "time/eval": Metric("s", "down", "Evaluation, grading included."),
     "time/checkpoint": Metric("s", "down", "Saving."),
-    "time/step": Metric("s", "down", "The whole step, everything above included."),
-    "rate/tokens_per_second": Metric("tokens/s", "up", "Completion tokens per second of generating for training."),
-    "rate/rollouts_per_second": Metric("rollouts/s", "up", "Training rollouts per second, evaluation not counted."),
+    "time/step": Metric("s", "down", "The training step from ask to sync; evaluation and saving apart."),
+    "rate/tokens_per_second": Metric("tokens/s", "up", "Completion tokens per second of the training step."),
 }
 
 FAMILIES: dict[str, Metric] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console as Terminal
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -47,11 +48,14 @@ class Console:
         done = row["step"] / steps
         if rollouts:
             done = max(done, row.get("ledger/rollouts", 0) / rollouts)
-        line = self._line(row, steps, min(1.0, done))
+        done = min(1.0, done)
+        left = self._seconds_left(done)
+        place = f"step {int(row['step'])}/{steps}"
+        to_go = [] if left is None else [f"ETA {duration(left)}"]
         if self._out.is_terminal:
-            self._show(line, min(1.0, done))
+            self._show("  ".join([place, *to_go]), "  ".join(self._numbers(row)), done)
         elif self._worth_a_line(row, steps):
-            self._out.print(line)
+            self._out.print("  ".join([place, *self._numbers(row), *to_go]))
 
     def finish(self, rows: Sequence[Mapping[str, Any]], run_dir: Path, ended: str | None = None) -> None:
         """The table of the whole run and where it lies; ``ended`` is the bound that ended it."""
@@ -72,9 +76,10 @@ class Console:
             self._live.stop()
             self._live = None
 
-    def _show(self, line: str, done: float) -> None:
-        shown = Table.grid(padding=(0, 1))
-        shown.add_row(ProgressBar(total=1.0, completed=done, width=16), Text(line, no_wrap=True, overflow="ellipsis"))
+    def _show(self, place: str, numbers: str, done: float) -> None:
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(total=1.0, completed=done, width=40), place)
+        shown = Group(head, Text(numbers, no_wrap=True, overflow="ellipsis"))
         if self._live is None:
             self._live = Live(shown, console=self._out, refresh_per_second=4)
             self._live.start()
@@ -85,8 +90,8 @@ class Console:
         step = int(row["step"])
         return step % every == 0 or step == steps or "eval/accuracy" in row
 
-    def _line(self, row: Mapping[str, Any], steps: int, done: float) -> str:
-        parts = [f"step {int(row['step'])}/{steps}", f"rollouts {int(row.get('ledger/rollouts', 0)):,}"]
+    def _numbers(self, row: Mapping[str, Any]) -> list[str]:
+        parts = [f"rollouts {int(row.get('ledger/rollouts', 0)):,}"]
         for name, key, form in (
             ("reward", "reward/mean", ".3f"),
             ("ETR", "group/etr", ".2f"),
@@ -97,9 +102,7 @@ class Console:
                 parts.append(f"{name} {value:{form}}")
         if self._accuracy is not None:
             parts.append(f"eval {self._accuracy:.3f}")
-        if (left := self._seconds_left(done)) is not None:
-            parts.append(f"ETA {duration(left)}")
-        return "  ".join(parts)
+        return parts
 
     def _seconds_left(self, done: float) -> float | None:
         """From the share done since this process began to log: a resumed run is not credited with earlier work."""
