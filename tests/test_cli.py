@@ -76,6 +76,12 @@ WRONG = [
     (["train", "engine.top_p=0.9"], "engine.top_p"),
     (["train", "--nonsense"], "--nonsense: no such option"),
     (["train", "--config-dir", "nowhere"], "nowhere"),
+    (["train", "--config-dri", "nowhere"], "did you mean --config-dir?"),
+    (["train", "--config-dir"], "lacks its value"),
+    (["train", "--cfg", "jobs"], "--cfg jobs: wanted one of job"),
+    (["train", "engine=sim", "sampler=bots", "sampler.selector.lam=7"], "sampler.selector.lam=7"),
+    (["train", "hydra/launcher=nothing"], "There are: basic"),
+    (["samplers", "--config-dir", "nowhere"], "no such folder"),
     (["validate", "dataset=jsonl"], "dataset.path"),
     (["validate", "dataset=jsonl", "dataset.path=nowhere.jsonl"], "nowhere.jsonl"),
     (["samplers", "bost"], "did you mean bots?"),
@@ -114,8 +120,13 @@ def test_a_simulated_run_goes_through_and_the_same_command_finds_it_done(run: Ru
     assert code == 0 and "done already" in out
 
 
+def test_options_may_stand_between_overrides(run: Run) -> None:
+    code, out, _ = run("train", "seed=5", "--cfg", "job", "sampler=bots")
+    assert code == 0 and yaml.safe_load(out)["seed"] == 5 and yaml.safe_load(out)["sampler"]["name"] == "bots"
+
+
 def test_a_failing_job_of_a_sweep_costs_only_itself(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("train", "-m", *SIM, f"outputs_dir={tmp_path}", "name=sweep", "budget.group_size=1,4")
+    code, _, err = run("train", *SIM, f"outputs_dir={tmp_path}", "name=sweep", "-m", "budget.group_size=1,4")
     assert code == 2 and "budget.group_size=1" in err
     assert len(list((tmp_path / "sweep").rglob("status.json"))) == 1, "the good job ran after the bad one"
 

@@ -92,6 +92,8 @@ VIOLATIONS = [
     ("sampler.filter={lo: 0.5, hi: 0.1}", "sampler.filter.lo=0.5 is above sampler.filter.hi=0.1"),
     ("sampler.filter={lo: -1}", "sampler.filter.lo=-1"),
     ("name=a/b", "name=a/b"),
+    ("outputs_dir=''", "outputs_dir=: wanted a folder"),
+    ("tracking.tags=abc", "tracking.tags=abc: wanted a list"),
     ("init_from=nowhere", "init_from=nowhere: no such directory"),
     ("budget.steps='???'", "budget.steps has no value"),
     ("+typo=1", "typo: no such key"),

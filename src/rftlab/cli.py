@@ -122,10 +122,10 @@ def compose_and_run(name: str, args: list[str]) -> int:
     """Hands the rest of the command line to Hydra; ``--dry-run`` stops each job before anything is loaded."""
     import hydra
 
-    from rftlab.composition import explained
+    from rftlab.composition import explained, options_first
 
     dry = "--dry-run" in args
-    args = [arg for arg in args if arg != "--dry-run"]
+    args = options_first(name, [arg for arg in args if arg != "--dry-run"])
     codes: list[int] = []
 
     def task(cfg: Any) -> None:
@@ -243,6 +243,8 @@ def listing_verb(group: str) -> Callable[[list[str]], int]:
         parser.add_argument("name", nargs="?", help="one of them: everything about it")
         parser.add_argument("--config-dir", type=Path, help="a folder with your own configuration groups")
         chosen = parser.parse_args(args)
+        if chosen.config_dir and not chosen.config_dir.is_dir():
+            parser.error(f"--config-dir {chosen.config_dir}: no such folder")
         listing.show(group, chosen.name, [chosen.config_dir] if chosen.config_dir else [])
         return 0
 

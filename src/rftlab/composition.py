@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,41 @@ from rftlab.core import InputError
 from rftlab.nearest import nearest
 
 
+def options_first(verb: str, args: Sequence[str]) -> list[str]:
+    """``args`` with the options before the overrides: argparse takes ``a=1 -m b=2`` only in that order.
+
+    Raises ``InputError`` on an option that does not exist or that lacks its value.
+    """
+    parser = get_args_parser()
+    known = parser._option_string_actions
+    options: list[str] = []
+    overrides: list[str] = []
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        if not arg.startswith("-"):
+            overrides.append(arg)
+            continue
+        name = arg.partition("=")[0]
+        if name not in known:
+            guess = nearest(name, known)
+            hint = f"did you mean {guess}?" if guess else f"see rftlab {verb} --help"
+            raise InputError(f"{arg}: no such option; {hint}")
+        options.append(arg)
+        action = known[name]
+        if action.nargs != 0 and "=" not in arg and rest:
+            value = rest.pop(0)
+            if action.choices and value not in action.choices:
+                raise InputError(f"{arg} {value}: wanted one of {', '.join(map(str, action.choices))}")
+            options.append(value)
+        elif action.nargs is None and "=" not in arg:
+            raise InputError(f"{arg}: lacks its value; see rftlab {verb} --help")
+    return options + overrides
+
+
 @contextmanager
 def explained(verb: str, args: Sequence[str]) -> Iterator[None]:
     """Turns the errors of a composition inside the block into ``InputError``."""
-    if unknown := get_args_parser().parse_known_args(list(args))[1]:
-        raise InputError(f"{unknown[0]}: no such option; see rftlab {verb} --help")
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError) as exc:
@@ -37,7 +67,9 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
     if found := re.search(r"Could not override '([^']+)'", text):
         return _no_such(found[1], verb, args, extra)
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        return _no_such_option(found[1], found[2], extra)
+        return _no_such_option(
+            found[1], found[2], listing.options(found[1], extra) or re.findall(r"^\t(\S+)$", text, re.M)
+        )
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return f"{found[1]}: several values are a sweep, add -m; for one list write KEY=[a,b]"
     if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
@@ -66,8 +98,8 @@ def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) ->
     return unknown_key(key, known)
 
 
-def _no_such_option(group: str, name: str, extra: Sequence[Path]) -> str:
-    options = list(listing.options(group, extra))
+def _no_such_option(group: str, name: str, options: Iterable[str]) -> str:
+    options = list(options)
     guess = nearest(name, options)
     hint = f"did you mean {group}={guess}? " if guess else ""
     return f"{group}={name}: no such option; {hint}There are: {', '.join(options) or 'none'}"

@@ -70,6 +70,7 @@ RULES: list[_Rule] = [
     ("model.lora.dropout", lambda v: 0 <= v < 1, "a number in [0, 1)"),
     ("sampler.filter.lo", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
     ("sampler.filter.hi", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
+    ("outputs_dir", lambda v: bool(v.strip()), "a folder"),
     ("name", lambda v: bool(re.fullmatch(r"[\w.\-]+", v)), "letters, digits, '.', '-' and '_' only: it names a folder"),
     _one_of("algo.loss", "sequence", "token", "dr_grpo"),
     _one_of("algo.advantage", "group_std", "group_mean"),
@@ -127,7 +128,13 @@ def _typed(cfg: DictConfig, verb: str) -> DictConfig:
     return typed
 
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list, as in [a,b]",
+}
 
 
 def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
@@ -137,6 +144,8 @@ def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
     kind = (
         {"Integer": "int", "Float": "float", "Boolean": "bool"}.get(found[1] or found[2], found[2]) if found else None
     )
+    if "not a ListConfig" in text:
+        kind = "list"
     if exc.full_key and kind in KINDS:
         value = OmegaConf.select(cfg, exc.full_key)
         return f"{exc.full_key}={'null' if value is None else value}: wanted {KINDS[kind]}"
@@ -216,10 +225,9 @@ def build_dataset(cfg: DictConfig) -> Dataset:
 
 def schedule_reads_progress(cfg: DictConfig) -> bool:
     """Whether a part of the sampler reads how much of the run is done."""
-    from hydra.utils import instantiate
+    from rftlab.samplers.build import build_parts
 
-    parts = (cfg.sampler.selector, cfg.sampler.allocator, cfg.sampler.admission)
-    return any(Need.PROGRESS in instantiate(part, _convert_="all").needs() for part in parts)
+    return any(Need.PROGRESS in part.needs() for part in build_parts(cfg.sampler).values())
 
 
 NOT_IDENTITY = (

@@ -39,9 +39,8 @@ def build_sampler(cfg: Mapping[str, Any], pool: TaskPool, group_size: int, *, tr
     Raises:
         InputError: An unknown class or option, a value out of range, or a need that nothing serves.
     """
-    plain: Any = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    kinds: dict[str, type[Part]] = {"selector": Selector, "allocator": Allocator, "admission": Admission}
-    parts = {group: _part(group, plain.get(group), kind) for group, kind in kinds.items()}
+    plain = _plain(cfg)
+    parts: Any = build_parts(plain)
     served = pool.has() | ALWAYS | (frozenset({Need.TRUTH}) if truth else frozenset())
     for group, part in parts.items():
         _check_needs(f"sampler.{group} ({type(part).__name__})", part.needs() - served, pool)
@@ -52,6 +51,17 @@ def build_sampler(cfg: Mapping[str, Any], pool: TaskPool, group_size: int, *, tr
         filter=plain.get("filter"),
         stats_discount=plain.get("stats_discount", 1.0),
     )
+
+
+def build_parts(cfg: Mapping[str, Any]) -> dict[str, Part]:
+    """Selector, allocator and admission of the ``sampler`` group ``cfg``, not yet bound to a pool."""
+    plain = _plain(cfg)
+    kinds: dict[str, type[Part]] = {"selector": Selector, "allocator": Allocator, "admission": Admission}
+    return {group: _part(group, plain.get(group), kind) for group, kind in kinds.items()}
+
+
+def _plain(cfg: Mapping[str, Any]) -> Any:
+    return OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
 
 
 def _part(group: str, cfg: Mapping[str, Any] | None, kind: type[Part]) -> Any:
