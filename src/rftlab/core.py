@@ -257,9 +257,7 @@ class Group:
 
     def extended(self, other: Group) -> Group:
         """This group followed by newer rollouts of the same task."""
-        return replace(
-            self, completions=self.completions + other.completions, verdicts=self.verdicts + other.verdicts
-        )
+        return replace(self, completions=self.completions + other.completions, verdicts=self.verdicts + other.verdicts)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,206 @@
+"""The update, on the bundled model: the same maths however it is cut, and a canary that bites."""
+
+import numpy as np
+import pytest
+import torch
+
+from rftlab.config import build_dataset, compose
+from rftlab.core import Group, Pick, Verdict
+from rftlab.engines.base import Job, Sampling
+from rftlab.lab import build_engine
+from rftlab.policy import CanaryError, NonFiniteError
+
+DATASET = build_dataset(compose([]))
+
+
+def build(*overrides):
+    policy, engine = build_engine(compose(list(overrides)), DATASET, lambda: None)
+    engine.sync(policy)
+    return policy, engine
+
+
+def batch_of(engine, tasks=range(6), rewards=(1, 0, 0, 1), step=1):
+    """Groups whose rewards are set by hand: the first rollouts of each task as ``rewards`` says."""
+    jobs = [Job(DATASET.train.tasks[i], 0, len(rewards)) for i in tasks]
+    done = engine.generate(jobs, Sampling(24), ("train", 0, step))
+    verdicts = tuple(Verdict(float(r), r == 1) for r in rewards)
+    groups = [Group(j.task, tuple(c), verdicts, step) for j, c in zip(jobs, done, strict=True)]
+    return groups, [(g, Pick(g.task.index, np.arange(len(rewards)))) for g in groups]
+
+
+def weights(policy):
+    return torch.cat([p.detach().flatten() for p in policy.parameters]).clone()
+
+
+def update(policy, groups, batch, rollouts=10**6):
+    return policy.update(batch, groups, group_size=4, target_groups=6, rollouts=rollouts)
+
+
+def moved(*overrides, batch=None, **kw):
+    """The adapter's movement by one update."""
+    policy, engine = build(*overrides)
+    groups, picks = batch_of(engine, **kw)
+    before = weights(policy)
+    info = update(policy, groups, picks if batch is None else batch(groups, picks))
+    return weights(policy) - before, info
+
+
+def close(a, b):
+    return torch.linalg.norm(a - b) <= 1e-5 * torch.linalg.norm(b)
+
+
+SGD_LIKE = "algo.max_grad_norm=1e9"
+
+
+def gradient(*overrides, batch=None, **kw):
+    """The gradient of one update, read from Adam's first moment (0.1 times the gradient after one step)."""
+    policy, engine = build(SGD_LIKE, *overrides)
+    groups, picks = batch_of(engine, **kw)
+    update(policy, groups, picks if batch is None else batch(groups, picks))
+    return torch.cat([policy.optimizer.state[p]["exp_avg"].flatten() * 10 for p in policy.parameters])
+
+
+def test_micro_batches_are_memory_only():
+    assert close(gradient("model.micro_batch_tokens=40"), gradient("model.micro_batch_tokens=16384"))
+
+
+def test_gradient_checkpointing_is_memory_only():
+    assert close(gradient("model.gradient_checkpointing=true"), gradient())
+
+
+def test_dead_groups_cost_nothing_and_change_nothing():
+    """The denominator is P G: an all-right group beside live ones is as good as absent."""
+    dead = tuple(Verdict(1.0, True) for _ in range(4))
+
+    def with_dead(groups, picks):
+        flat = Group(groups[0].task, groups[0].completions, dead, 1)
+        return [(flat, picks[0][1]), *picks[1:]]
+
+    assert close(gradient(batch=with_dead), gradient(batch=lambda groups, picks: picks[1:]))
+    _, info = moved(batch=with_dead)
+    assert info.metrics["train/live_rollouts"] == 20
+    assert info.abs_advantage[0] == 0 and info.abs_advantage[1] > 0.9
+
+
+def test_the_gradient_is_the_formula():
+    """Against autograd on the written-out loss: 1/(P G) sum_g (G/n_g) sum_i A_i mean_t(-logp)."""
+    policy, engine = build(SGD_LIKE)
+    groups, _ = batch_of(engine)
+    loss = 0.0
+    for group in groups:
+        score = np.array([v.score for v in group.verdicts])
+        advantage = (score - score.mean()) / (score.std() + 1e-6)
+        for c, a in zip(group.completions, advantage, strict=True):
+            ids = torch.from_numpy(np.concatenate([policy.prompts.ids(group.task), c.tokens]).astype(np.int64))
+            logits = policy.model(input_ids=ids[None]).logits[0, -len(c.tokens) - 1 : -1]
+            logp = torch.log_softmax(logits, -1).gather(1, ids[-len(c.tokens) :, None])
+            loss = loss - a * logp.mean() / (6 * 4)
+    want = torch.cat([g.flatten() for g in torch.autograd.grad(loss, policy.parameters)])
+    got = gradient()
+    assert torch.linalg.norm(got - want) <= 1e-4 * torch.linalg.norm(want)
+
+
+def test_a_batch_without_variance_moves_nothing_and_still_checks_the_engine():
+    delta, info = moved(rewards=(1, 1, 1, 1))
+    assert not delta.any()
+    assert info.metrics["train/live_rollouts"] == 0 and info.metrics["sync/logp_gap"] < 1e-4
+
+
+def test_an_empty_batch_is_a_step_too():
+    policy, engine = build()
+    groups, _ = batch_of(engine)
+    info = update(policy, groups, [])
+    assert policy.version == 1 and info.metrics["sync/logp_gap"] < 1e-4
+
+
+def test_a_stale_engine_is_caught_before_anything_changes():
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    update(policy, groups, picks)
+    engine.version = policy.version  # says that it is current, samples from the version before
+    groups, picks = batch_of(engine, step=2)
+    before = weights(policy)
+    with pytest.raises(CanaryError, match="does not sample from the policy"):
+        update(policy, groups, picks)
+    assert torch.equal(weights(policy), before) and policy.version == 1
+
+
+def test_carried_rollouts_of_an_older_version_are_no_alarm():
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    update(policy, groups, picks)
+    info = update(policy, [], picks)
+    assert info.metrics["sync/is_weight_max"] == 1.0 and "sync/logp_gap" not in info.metrics
+
+
+def test_training_raises_the_rewarded_completions():
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    rows = _rows(policy, groups)
+    before = [float(x.sum()) for x in policy.logps(rows)]
+    for _ in range(3):
+        update(policy, [], picks)
+    after = [float(x.sum()) for x in policy.logps(rows)]
+    gain = np.array(after) - np.array(before)
+    rewarded = np.tile([True, False, False, True], 6)
+    assert gain[rewarded].mean() > 0.1 > gain[~rewarded].mean()
+
+
+def _rows(policy, groups):
+    from rftlab.update import row_of
+
+    return [row_of(g, i, policy.prompts, policy.version) for g in groups for i in range(len(g.completions))]
+
+
+def test_one_epoch_equals_the_first_of_two_and_minibatches_take_every_rollout():
+    delta, info = moved("algo.epochs=2", "algo.minibatches=3")
+    assert delta.any() and info.metrics["train/live_rollouts"] == 24
+    assert info.metrics["sync/logp_gap"] < 1e-4
+    assert info.metrics["train/clip_low"] + info.metrics["train/clip_high"] > 0  # off-policy from the second pass on
+
+
+def test_kl_pulls_on_groups_without_variance():
+    """At the start the policy is the base, so k3 is flat; after a push it pulls back."""
+    policy, engine = build("algo.kl=1.0")
+    groups, picks = batch_of(engine)
+    update(policy, groups, picks)
+    flat = [(Group(g.task, g.completions, tuple(Verdict(1.0, True) for _ in range(4)), 1), p) for g, p in picks]
+    info = update(policy, [], flat)
+    assert info.metrics["train/live_rollouts"] == 24 and info.metrics["train/kl"] > 0
+    assert info.metrics["train/grad_norm"] > 0
+
+
+def test_the_learning_rate_warms_up_by_rollouts():
+    policy, engine = build("algo.warmup_rollouts=1000")
+    groups, picks = batch_of(engine)
+    assert update(policy, groups, picks, rollouts=250).metrics["train/lr"] == pytest.approx(2.5e-4)
+    assert update(policy, [], picks, rollouts=5000).metrics["train/lr"] == pytest.approx(1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the infinite reward's own
+def test_a_non_finite_loss_skips_the_step_and_stops_the_run_when_it_persists():
+    policy, engine = build("algo.max_bad_steps=2")
+    groups, picks = batch_of(engine, rewards=(1, 0, 0, np.inf))
+    before = weights(policy)
+    assert update(policy, groups, picks).metrics["train/skipped"] == 1
+    assert torch.equal(weights(policy), before)
+    with pytest.raises(NonFiniteError, match="2 consecutive steps"):
+        update(policy, [], picks)
+
+
+def test_equal_seeds_start_from_equal_adapters_and_others_do_not():
+    a, b, c = (weights(build(f"seed={s}")[0]) for s in (0, 0, 1))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_a_saved_policy_goes_on_exactly(tmp_path):
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    update(policy, groups, picks)
+    policy.save(tmp_path)
+    again, _ = build("seed=5")
+    again.load(tmp_path)
+    assert torch.equal(weights(again), weights(policy)) and again.version == 1
+    update(policy, [], picks)
+    update(again, [], picks)
+    assert torch.equal(weights(again), weights(policy))
