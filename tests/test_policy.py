@@ -171,7 +171,7 @@ def test_kl_pulls_on_groups_without_variance():
 
 
 def test_the_learning_rate_warms_up_by_rollouts():
-    policy, engine = build("algo.warmup_rollouts=1000")
+    policy, engine = build("algo.warmup_rollouts=1000", "algo.lr=1e-3")
     groups, picks = batch_of(engine)
     assert update(policy, groups, picks, rollouts=250).metrics["train/lr"] == pytest.approx(2.5e-4)
     assert update(policy, [], picks, rollouts=5000).metrics["train/lr"] == pytest.approx(1e-3)

@@ -256,11 +256,12 @@ def export(args: list[str]) -> int:
     parser = _parser("export")
     parser.add_argument("run", type=Path, help="a run directory")
     parser.add_argument("--merge", action="store_true", help="write the whole model with the adapter in it")
-    parser.add_argument("--out", type=Path, help="where to write; default: RUN/export")
+    parser.add_argument("--weights", choices=("best", "last"), default="best", help="by evaluation, or the last step's")
+    parser.add_argument("--out", type=Path, help="where to write; default: RUN/export, or RUN/export-merged")
     chosen = parser.parse_args(args)
     from rftlab.export import export as export_run
 
-    export_run(chosen.run, chosen.out, chosen.merge)
+    print(export_run(chosen.run, chosen.out, chosen.merge, chosen.weights))
     return 0
 
 

@@ -9,8 +9,6 @@ from omegaconf import OmegaConf
 
 from rftlab.core import InputError
 
-WEIGHTS = ("best", "last")
-
 
 def export(run: Path, out: Path | None, merge: bool, weights: str = "best") -> Path:
     """Writes the adapter of a run, or base and adapter merged into one model, with the tokenizer.

@@ -79,7 +79,7 @@ CATALOGUE: dict[str, Metric] = {
     "time/ask": Metric("s", "down", "The sampler: choosing tasks and sizes."),
     "time/generate": Metric("s", "down", "Generation of the rollouts."),
     "time/verify": Metric("s", "down", "Grading."),
-    "time/tell": Metric("s", "down", "The sampler: taking in outcomes, assembling the batch."),
+    "time/tell": Metric("s", "down", "The sampler: taking in outcomes."),
     "time/update": Metric("s", "down", "Forward, backward and optimiser."),
     "time/sync": Metric("s", "down", "Handing the new weights to the engine."),
     "time/eval": Metric("s", "down", "Evaluation, grading included."),

@@ -90,7 +90,7 @@ class Run:
             eval_pool=lab.dataset.eval.fingerprint,
         )
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
-        self.tracker = Tracker(self.path, self.cfg.tracking, config=config, identity=identity)
+        self.tracker = Tracker(self.path, self.cfg.tracking, config=config, identity=identity, warn=self.console.note)
         self.dir.set_status("running", self.step)
         there = checkpoint.complete(self.path / "checkpoints")
         self.ledger.reference_rollouts = lab.sampler.reference_rollouts()
@@ -100,7 +100,7 @@ class Run:
         self.tracker.cut(self.step)
 
     def _title(self, lab: Lab) -> list[str]:
-        counts = ", ".join(f"{v:,} {k}" for k, v in lab.dataset.counts.items())
+        counts = ", ".join(f"{v:,} {k}" for k, v in lab.dataset.counts.items() if v)
         lines = [
             f"{self.path}",
             f"model {self.cfg.model.name}, dataset {self.cfg.dataset.name} ({len(lab.dataset.train):,} tasks, "

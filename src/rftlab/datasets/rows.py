@@ -168,7 +168,6 @@ def dataset(
     if limit is not None and limit < 1:
         raise InputError(f"dataset.limit={limit}: wanted at least 1, or null for all")
     kept = kept[:limit]
-    counts |= {"training tasks": len(kept), "evaluation tasks": len(held_out)}
     categories = sorted({entry.category for entry in [*kept, *held_out] if entry.category is not None})
     costs = dict(reference_rollouts or {})
     if unknown := set(costs) - set(columns.references):

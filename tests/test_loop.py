@@ -1,0 +1,186 @@
+"""Whole runs in this process, on the bundled model or the simulated one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rftlab import checkpoint, loop
+from rftlab.config import check, compose
+from rftlab.core import InputError
+from rftlab.export import export
+from rftlab.tracking import read_jsonl
+
+SMALL = [
+    "budget=smoke",
+    "budget.prompts=8",
+    "eval.limit=40",
+    "eval.samples=2",
+    "eval.every_rollouts=64",
+    "tracking=none",
+    "checkpoint.every_steps=2",
+]
+
+
+def run(outputs: Path, *overrides: str) -> Path:
+    cfg = compose([*SMALL, f"outputs_dir={outputs}", *overrides])
+    check(cfg)
+    return loop.train(cfg)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    return run(tmp_path_factory.mktemp("outputs"), "sampler=bots")
+
+
+def test_a_run_leaves_a_row_a_step_and_every_group(trained):
+    rows = read_jsonl(trained / "metrics.jsonl")
+    assert [r["step"] for r in rows] == list(range(7))
+    assert [r["ledger/rollouts"] for r in rows] == [32 * i for i in range(7)]
+    assert rows[-1]["ledger/reference_rollouts"] == 64_000
+    groups = read_jsonl(trained / "groups.jsonl")
+    assert len(groups) == 48 and all(g["trials"] == 4 and 0 <= g["predicted"] <= 1 for g in groups)
+    assert sum(g["tokens"] for g in groups) == rows[-1]["ledger/tokens"]
+    for step in range(1, 7):
+        assert len({g["task"] for g in groups if g["step"] == step}) == 8
+    assert len(read_jsonl(trained / "completions" / "step_000003.jsonl")) == 8
+
+
+def test_evaluation_is_at_the_start_past_each_mark_and_at_the_end(trained):
+    rows = read_jsonl(trained / "metrics.jsonl")
+    evaluated = [r["step"] for r in rows if "eval/accuracy" in r]
+    assert evaluated == [0, 2, 4, 6]
+    assert sorted(p.name for p in (trained / "evals").iterdir()) == [f"step_{int(n):06d}.jsonl" for n in evaluated]
+    last = read_jsonl(trained / "evals" / "step_000006.jsonl")
+    assert rows[-1]["eval/accuracy"] == pytest.approx(np.mean([r["wins"] / r["trials"] for r in last]))
+    assert rows[-1]["ledger/eval_rollouts"] == 4 * 40 * 2
+
+
+def test_the_canary_ran_in_every_step(trained):
+    assert all(r["sync/logp_gap"] < 1e-3 for r in read_jsonl(trained / "metrics.jsonl")[1:])
+
+
+def test_the_run_directory_is_complete(trained):
+    status = json.loads((trained / "status.json").read_text())
+    assert (status["state"], status["step"], status["ended_by"]) == ("done", 6, "budget.steps")
+    for name in ("run.json", "config.yaml", "adapters/best/adapter_config.json", "adapters/last/adapter_config.json"):
+        assert (trained / name).is_file()
+    assert [p.name for p in checkpoint.complete(trained / "checkpoints")] == ["step_000004", "step_000006"]
+
+
+def test_the_same_command_again_does_nothing(trained):
+    before = (trained / "metrics.jsonl").read_bytes()
+    assert run(trained.parents[3], "sampler=bots") == trained
+    assert (trained / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_longer_run_goes_on_where_the_short_one_ended(tmp_path):
+    short = run(tmp_path / "a", "budget.steps=3")
+    assert run(tmp_path / "a", "budget.steps=6") == short
+    whole = run(tmp_path / "b", "budget.steps=6")
+    assert learnt(short) == learnt(whole)
+    with pytest.raises(InputError, match="has 6 steps"):
+        run(tmp_path / "a", "budget.steps=4")
+
+
+def learnt(path: Path) -> tuple[list[str], bytes]:
+    groups = [json.dumps(row) for row in read_jsonl(path / "groups.jsonl")]
+    return groups, (path / "adapters" / "last" / "adapter_model.safetensors").read_bytes()
+
+
+def test_arms_of_one_seed_are_paired_and_other_seeds_differ(tmp_path):
+    a, b, c = (
+        run(tmp_path, *o)
+        for o in (["budget.steps=1"], ["budget.steps=1", "sampler=mopps"], ["budget.steps=1", "seed=1"])
+    )
+    first = [read_jsonl(p / "evals" / "step_000000.jsonl") for p in (a, b, c)]
+    assert first[0] == first[1] == first[2]  # the adapter starts at zero and evaluation keys are shared
+    tasks = [[g["task"] for g in read_jsonl(p / "groups.jsonl")] for p in (a, c)]
+    assert tasks[0] != tasks[1]
+
+
+def test_rejected_rollouts_are_in_the_ledger_and_bound_the_run(tmp_path):
+    path = run(tmp_path, "engine=sim", "sampler=dapo", "budget.steps=20", "budget.rollouts=400")
+    rows, groups = (read_jsonl(path / name) for name in ("metrics.jsonl", "groups.jsonl"))
+    assert rows[-1]["ledger/rollouts"] == sum(g["rollouts"] for g in groups) <= 400
+    assert rows[-1]["step"] < 20 and json.loads((path / "status.json").read_text())["ended_by"] == "budget.rollouts"
+    assert any(not g["admitted"] for g in groups)
+    # only groups with variance are trained on, unless a step could not be filled
+    assert all(r["group/etr"] == 1.0 for r in rows[1:] if r["group/trained"])
+
+
+def test_a_bound_in_tokens_ends_the_run(tmp_path):
+    path = run(tmp_path, "engine=sim", "budget.tokens=500", "budget.steps=500")
+    assert json.loads((path / "status.json").read_text())["ended_by"] == "budget.tokens"
+
+
+def test_a_run_starts_from_another_runs_adapter(trained, tmp_path):
+    path = run(tmp_path, f"init_from={trained}", "budget.steps=1")
+    first, last = (
+        read_jsonl(path / "evals" / "step_000000.jsonl"),
+        read_jsonl(trained / "evals" / "step_000006.jsonl"),
+    )
+    assert [(r["task"], r["wins"]) for r in first] == [(r["task"], r["wins"]) for r in last]
+
+
+def test_an_exported_model_is_what_was_trained(trained, tmp_path):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from rftlab.prompts import model_source
+
+    merged = export(trained, tmp_path / "merged", merge=True, weights="last")
+    adapter = export(trained, tmp_path / "adapter", merge=False, weights="last")
+    whole = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(model_source("bundled:tiny"), dtype=torch.float32)
+    before = base.get_input_embeddings().weight.clone()
+    parts = PeftModel.from_pretrained(base, adapter)
+    tokenizer = AutoTokenizer.from_pretrained(merged)
+    ids = torch.tensor(
+        [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": "copy abc"}], add_generation_prompt=True, return_dict=False
+            )
+        ]
+    )
+    with torch.no_grad():
+        a, b = whole(input_ids=ids).logits, parts(input_ids=ids).logits
+        with parts.disable_adapter():
+            c = parts(input_ids=ids).logits
+    assert torch.equal(before, base.get_input_embeddings().weight)
+    moved = (b - c).abs().max()
+    assert moved > 0.02 and (a - b).abs().max() < 0.5 * moved  # bfloat16 rounds the merged weights
+    with pytest.raises(InputError, match="not empty"):
+        export(trained, tmp_path / "merged", merge=True)
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_the_model_loads(tmp_path, monkeypatch):
+    monkeypatch.setattr("rftlab.policy.load_base", lambda *_: pytest.fail("a model was loaded"))
+    with pytest.raises(InputError, match=r"prompts of ladder do not fit.*lower model.max_new_tokens to"):
+        run(tmp_path, "model.context=40")
+    with pytest.raises(InputError, match=r"such bundled model; bundled are tiny, tiny-strong"):
+        run(tmp_path, "model.path=bundled:huge")
+
+
+def test_a_full_disk_stops_the_run_with_its_checkpoints_whole(tmp_path, monkeypatch):
+    save = checkpoint.save_tree
+
+    def full(path, tree):
+        if tree["step"] == 4:
+            raise OSError(28, "No space left on device", str(path))
+        save(path, tree)
+
+    monkeypatch.setattr(checkpoint, "save_tree", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path, "engine=sim")
+    (path,) = tmp_path.glob("*/*/*/seed0")
+    assert json.loads((path / "status.json").read_text())["state"] == "failed"
+    assert [p.name for p in (path / "checkpoints").iterdir()] == ["step_000002"]
+    monkeypatch.setattr(checkpoint, "save_tree", save)
+    assert learnt_sim(run(tmp_path, "engine=sim")) == learnt_sim(run(tmp_path / "whole", "engine=sim"))
+
+
+def learnt_sim(path: Path) -> list[dict]:
+    return read_jsonl(path / "groups.jsonl")
