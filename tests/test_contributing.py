@@ -15,12 +15,11 @@ def blocks(language: str) -> list[str]:
 
 def test_a_sampler_in_two_files_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part, check = blocks("python")
-    preset, crossable = blocks("yaml")
+    (preset,) = blocks("yaml")
     (tmp_path / "easiest.py").write_text(part)
     folder = tmp_path / "my_conf" / "sampler"
-    (folder / "selector").mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / "easiest.yaml").write_text(preset)
-    (folder / "selector" / "easiest.yaml").write_text(crossable)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict = {}
