@@ -161,7 +161,7 @@ def test_what_changes_no_number_is_not_part_of_the_identity(override: str) -> No
 @pytest.mark.parametrize(
     "override",
     [
-        *("algo.lr=5e-4", "budget.group_size=4", "sampler.name=x", "sampler.stats_discount=0.5", "eval.samples=2"),
+        *("algo.lr=3e-4", "budget.group_size=4", "sampler.name=x", "sampler.stats_discount=0.5", "eval.samples=2"),
         *("model.lora.r=8", "dataset.limit=10", "budget.step_rollouts=512", "sampler.filter={lo: 0.1}", "init_from=x"),
     ],
 )
@@ -170,7 +170,7 @@ def test_what_changes_numbers_is_part_of_the_identity(override: str) -> None:
 
 
 def test_equal_numbers_written_differently_are_one_identity() -> None:
-    assert identity("algo.lr=1e-3", "algo.kl=0") == identity("algo.lr=0.001", "algo.kl=0.0") == identity()
+    assert identity("algo.lr=5e-4", "algo.kl=0") == identity("algo.lr=0.0005", "algo.kl=0.0") == identity()
 
 
 def test_the_length_belongs_to_the_identity_when_progress_is_read() -> None:
