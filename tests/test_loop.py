@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rftlab import checkpoint, loop
+from rftlab import checkpoint, evaluate, loop
 from rftlab.config import check, compose
 from rftlab.core import InputError
+from rftlab.doctor import doctor
 from rftlab.export import export
 from rftlab.tracking import read_jsonl
 
@@ -184,3 +185,46 @@ def test_a_full_disk_stops_the_run_with_its_checkpoints_whole(tmp_path, monkeypa
 
 def learnt_sim(path: Path) -> list[dict]:
     return read_jsonl(path / "groups.jsonl")
+
+
+def test_real_rows_with_a_verifier_in_worker_processes_go_through(tmp_path):
+    """GSM8K's format: long prompts, the number verifier. The bundled model solves none of it; the plumbing is real."""
+    rows = Path(__file__).parent / "data" / "gsm8k_like.jsonl"
+    path = run(
+        tmp_path, "dataset=gsm8k", f"dataset.path={rows}", "budget.steps=2", "budget.prompts=3", "eval.samples=1"
+    )
+    metrics, groups = (read_jsonl(path / name) for name in ("metrics.jsonl", "groups.jsonl"))
+    assert [r["step"] for r in metrics] == [0, 1, 2] and len(groups) == 6
+    assert all(g["trials"] == 4 for g in groups)
+    assert metrics[-1]["verdict/fault"] == 0 and "eval/accuracy" in metrics[-1]
+    assert "####" in read_jsonl(path / "completions" / "step_000001.jsonl")[0]["prompt"]
+
+
+def test_gsm8k_itself_trains_two_steps(tmp_path):
+    folder = Path(__file__).parents[2] / "shared" / "data" / "gsm8k"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data/gsm8k")
+    path = run(tmp_path, "dataset=gsm8k", f"dataset.path={folder}", "budget.steps=2", "eval.limit=8")
+    assert [r["step"] for r in read_jsonl(path / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_the_eval_verb_measures_the_adapter_of_a_run(trained, tmp_path, capsys):
+    cfg = compose([f"init_from={trained}", "eval.limit=40", "eval.samples=2", f"out={tmp_path / 'e'}"], verb="eval")
+    check(cfg, "eval")
+    found = evaluate.main(cfg)
+    last = read_jsonl(trained / "metrics.jsonl")[-1]
+    assert found.metrics["eval/accuracy"] == last["eval/accuracy"]
+    assert f"{last['eval/accuracy']:.4f}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "e" / "metrics.json").read_text()) == found.metrics
+
+
+def test_the_doctor_finds_a_healthy_machine_and_a_sick_engine(capsys, monkeypatch):
+    cfg = compose([], verb="doctor")
+    check(cfg, "doctor")
+    assert doctor(cfg) == 0
+    assert "FAIL" not in capsys.readouterr().out
+    monkeypatch.setattr(
+        "rftlab.engines.hf.HFEngine.sync", lambda self, learner: setattr(self, "version", learner.version)
+    )
+    assert doctor(cfg) == 1  # an engine that never takes over new weights
+    assert "FAIL  sync" in capsys.readouterr().out

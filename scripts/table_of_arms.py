@@ -1,0 +1,68 @@
+"""Accuracy of several arms at equal rollouts, as a Markdown table: `python scripts/table_of_arms.py outputs/first`.
+
+An arm is a `<sampler>-<fingerprint>` folder, its seeds are the repeats. Accuracy is read at the last evaluation; the
+interval is Student's t over seeds, of the accuracy itself and of the paired difference to the first `uniform` arm.
+With three seeds such an interval is wide: it is what three seeds can say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from rftlab.tracking import read_jsonl
+
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+"""Two-sided 95 % quantiles of Student's t by the number of seeds (degrees of freedom + 1)."""
+
+
+def interval(values: np.ndarray) -> str:
+    """Mean and half-width of the 95 % interval."""
+    if len(values) < 2:
+        return f"{values.mean():.3f}"
+    half = T_95[len(values)] * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():.3f} ± {half:.3f}"
+
+
+def label(run: Path) -> str:
+    """The sampler's name, and its selector's lam where it is not the preset's."""
+    sampler = OmegaConf.load(run / "config.yaml").sampler
+    return sampler.name + (f" (lam {sampler.selector.lam:g})" if "lam" in sampler.selector else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", type=Path, help="a folder like outputs/first")
+    arms: dict[str, dict[str, list[dict]]] = {}
+    names: dict[str, str] = {}
+    for run in sorted(parser.parse_args().experiment.glob("*/*/seed*")):
+        if json.loads((run / "status.json").read_text())["state"] == "done":
+            rows = read_jsonl(run / "metrics.jsonl")
+            arms.setdefault(run.parent.name, {})[run.name] = rows
+            names[run.parent.name] = label(run)
+    end = {arm: {seed: rows[-1]["eval/accuracy"] for seed, rows in runs.items()} for arm, runs in arms.items()}
+    control = next(arm for arm in arms if names[arm] == "uniform")
+    print("| sampler | seeds | rollouts | steps | accuracy | minus uniform, paired | ETR | yield | s/step |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for arm in sorted(arms, key=lambda a: -np.mean(list(end[a].values()))):
+        runs = arms[arm].values()
+        both = sorted(set(end[arm]) & set(end[control]))
+        difference = np.array([end[arm][seed] - end[control][seed] for seed in both])
+        mean = {
+            key: np.mean([np.mean([row[key] for row in rows[1:]]) for rows in runs])
+            for key in ("group/etr", "group/yield", "time/step")
+        }
+        last = {key: np.mean([rows[-1][key] for rows in runs]) for key in ("ledger/rollouts", "step")}
+        print(
+            f"| {names[arm]} | {len(runs)} | {last['ledger/rollouts']:,.0f} | {last['step']:.0f} "
+            f"| {interval(np.array(list(end[arm].values())))} | {'–' if arm == control else interval(difference)} "
+            f"| {mean['group/etr']:.2f} | {mean['group/yield']:.2f} | {mean['time/step']:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
