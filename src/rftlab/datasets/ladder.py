@@ -91,7 +91,7 @@ def load(
     size = train_size if limit is None else min(limit, train_size)
     train = [_draw(seed, _TRAIN, index, used) for index in range(size)]
     rates, cost = _references(references or (), [task.id for task in train])
-    counts = {"longer than planned": _lengthened(train, held_out)}
+    counts = {"made longer to avoid repeats": _lengthened(train, held_out)}
     return Dataset(
         train=TaskPool(**_columns(train), references=rates, reference_rollouts=cost, name=name),
         eval=TaskPool(**_columns(held_out), name=f"{name}-eval"),
