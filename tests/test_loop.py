@@ -67,7 +67,7 @@ def test_the_run_directory_is_complete(trained):
     assert (status["state"], status["step"], status["ended_by"]) == ("done", 6, "budget.steps")
     for name in ("run.json", "config.yaml", "adapters/best/adapter_config.json", "adapters/last/adapter_config.json"):
         assert (trained / name).is_file()
-    assert [p.name for p in checkpoint.complete(trained / "checkpoints")] == ["step_000004", "step_000006"]
+    assert [p.name for p in checkpoint.complete(trained / "checkpoints")] == ["step_000005", "step_000006"]
 
 
 def test_the_same_command_again_does_nothing(trained):
@@ -81,8 +81,35 @@ def test_a_longer_run_goes_on_where_the_short_one_ended(tmp_path):
     assert run(tmp_path / "a", "budget.steps=6") == short
     whole = run(tmp_path / "b", "budget.steps=6")
     assert learnt(short) == learnt(whole)
+    assert timeless(short) == timeless(whole)
     with pytest.raises(InputError, match="has 6 steps"):
         run(tmp_path / "a", "budget.steps=4")
+
+
+def test_a_run_cut_short_by_its_rollouts_goes_on_as_if_it_had_been_longer_from_the_start(tmp_path):
+    dapo = ["engine=sim", "sampler=dapo", "sampler.admission.carry=2"]
+    short = run(tmp_path / "a", *dapo, "budget.steps=6")
+    assert read_jsonl(short / "metrics.jsonl")[-1]["step"] < 6
+    longer = run(tmp_path / "a", *dapo, "budget.steps=12")
+    whole = run(tmp_path / "b", *dapo, "budget.steps=12")
+    assert longer == short and timeless(longer) == timeless(whole)
+    with pytest.raises(InputError, match="are asked for; ask for at least as many"):
+        run(tmp_path / "a", *dapo, "budget.steps=11")
+
+
+def timeless(path: Path) -> tuple[list[dict], list[dict]]:
+    rows = [
+        {k: v for k, v in r.items() if not k.startswith(("time/", "rate/")) and k != "ledger/seconds"}
+        for r in read_jsonl(path / "metrics.jsonl")
+    ]
+    return rows, read_jsonl(path / "groups.jsonl")
+
+
+def test_an_adapter_on_the_wrong_base_is_refused(trained, tmp_path):
+    with pytest.raises(InputError, match=r"was trained on tiny, model.path=bundled:tiny-strong is another model"):
+        run(tmp_path, f"init_from={trained}", "model=tiny-strong")
+    with pytest.raises(InputError, match=r"give model.lora.r=32"):
+        run(tmp_path, f"init_from={trained}", "model.lora.r=8")
 
 
 def learnt(path: Path) -> tuple[list[str], bytes]:
@@ -178,7 +205,7 @@ def test_a_full_disk_stops_the_run_with_its_checkpoints_whole(tmp_path, monkeypa
         run(tmp_path, "engine=sim")
     (path,) = tmp_path.glob("*/*/*/seed0")
     assert json.loads((path / "status.json").read_text())["state"] == "failed"
-    assert [p.name for p in (path / "checkpoints").iterdir()] == ["step_000002"]
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == ["step_000002", "step_000003"]
     monkeypatch.setattr(checkpoint, "save_tree", save)
     assert learnt_sim(run(tmp_path, "engine=sim")) == learnt_sim(run(tmp_path / "whole", "engine=sim"))
 

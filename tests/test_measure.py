@@ -37,16 +37,17 @@ BATCH = [(GENERATED[i], Pick(i, np.arange(4))) for i in (0, 1)]
 
 
 def test_group_shares_count_valid_rollouts_of_training_groups_only():
-    m = step_metrics(GENERATED, BATCH)
+    m = step_metrics(GENERATED, BATCH, 6)
     assert m["group/etr"] == 0.5  # of the two trained groups one is mixed
     assert m["group/yield"] == pytest.approx(2 / 5)
     assert m["group/all_pass"] == pytest.approx(2 / 5)  # ff11 passed whenever it was graded
     assert m["group/all_fail"] == pytest.approx(1 / 5)
     assert (m["group/generated"], m["group/trained"], m["group/size_mean"]) == (5, 2, 4)
+    assert m["group/trained_carried"] == 2  # made in step 5
 
 
 def test_rollout_shares_count_everything_generated():
-    m = step_metrics(GENERATED, BATCH)
+    m = step_metrics(GENERATED, BATCH, 6)
     assert m["reward/mean"] == pytest.approx((2 + 0 + 4 + 2 + 1 + 1) / 22)  # two faults are no trials
     assert m["verdict/fault"] == pytest.approx(2 / 24)
     assert m["verdict/timeout"] == pytest.approx(1 / 24)
@@ -55,11 +56,13 @@ def test_rollout_shares_count_everything_generated():
 
 
 def test_a_step_without_a_batch_has_finite_metrics():
-    assert np.isfinite(list(step_metrics([], []).values())).all()
+    assert np.isfinite(list(step_metrics([], [], 1).values())).all()
 
 
 def test_rows_say_what_was_believed_and_what_came():
-    rows = group_rows(GENERATED, [0, 0, 0, 0, 1, 0], {0, 1}, np.linspace(0, 1, 6))
+    rows = group_rows(
+        GENERATED, [0, 0, 0, 0, 1, 0], {0: True, 1: True, 2: True, 3: False}, {0, 1}, np.linspace(0, 1, 6)
+    )
     assert rows[3] == {
         "step": 5,
         "round": 0,
@@ -72,8 +75,15 @@ def test_rows_say_what_was_believed_and_what_came():
         "tokens": 10,
         "predicted": 0.6,
         "admitted": False,
+        "trained": False,
     }
-    assert rows[0]["admitted"] and not rows[5]["admitted"] and rows[5]["purpose"] == "probe"
+    assert (
+        rows[0]["trained"]
+        and rows[2]["admitted"]
+        and not rows[2]["trained"]
+        and not rows[5]["admitted"]
+        and rows[5]["purpose"] == "probe"
+    )
 
 
 def test_kept_completions_go_round_the_groups_first():

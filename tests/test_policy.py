@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from rftlab.config import build_dataset, compose
-from rftlab.core import Group, Pick, Verdict
+from rftlab.core import Group, InputError, Pick, Verdict
 from rftlab.engines.base import Job, Sampling
 from rftlab.lab import build_engine
 from rftlab.policy import CanaryError, NonFiniteError
+from rftlab.update import row_of, rows_of
 
 DATASET = build_dataset(compose([]))
 
@@ -64,8 +65,26 @@ def test_micro_batches_are_memory_only():
     assert close(gradient("model.micro_batch_tokens=40"), gradient("model.micro_batch_tokens=16384"))
 
 
-def test_gradient_checkpointing_is_memory_only():
-    assert close(gradient("model.gradient_checkpointing=true"), gradient())
+def test_gradient_checkpointing_is_memory_only_and_happens(monkeypatch):
+    import torch.utils.checkpoint as library
+
+    calls, original = [], library.checkpoint
+    monkeypatch.setattr(library, "checkpoint", lambda *a, **k: (calls.append(1), original(*a, **k))[1])
+    plain = gradient()
+    assert not calls
+    assert close(gradient("model.gradient_checkpointing=true"), plain)
+    assert len(calls) >= 4  # a call a layer
+
+
+def test_the_vocabulary_projection_in_chunks_is_memory_only(monkeypatch):
+    whole = gradient()
+    monkeypatch.setattr("rftlab.policy.LOGIT_ELEMENTS", 262 * 5)
+    assert close(gradient(), whole)
+
+
+def test_dropout_is_the_adapters_alone_and_repeats():
+    a, b = (moved("model.lora.dropout=0.5")[0] for _ in range(2))
+    assert torch.equal(a, b) and not torch.equal(a, moved()[0])
 
 
 def test_dead_groups_cost_nothing_and_change_nothing():
@@ -133,6 +152,57 @@ def test_carried_rollouts_of_an_older_version_are_no_alarm():
     assert info.metrics["sync/is_weight_max"] == 1.0 and "sync/logp_gap" not in info.metrics
 
 
+def test_a_stale_engine_is_caught_even_when_all_that_is_trained_on_was_carried():
+    policy, engine = build()
+    old, picks = batch_of(engine)
+    update(policy, old, picks)
+    engine.version = policy.version
+    fresh, _ = batch_of(engine, step=2)
+    with pytest.raises(CanaryError, match="does not sample from the policy"):
+        update(policy, fresh, picks)
+
+
+def test_an_engine_that_says_itself_that_it_is_behind_is_caught():
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    update(policy, groups, picks)
+    groups, _ = batch_of(engine, step=2)
+    with pytest.raises(CanaryError, match="sampled version 0, the policy is at 1"):
+        update(policy, groups, picks)
+
+
+def test_in_bfloat16_the_engine_follows_and_a_merged_copy_is_refused():
+    policy, engine = build("model.dtype=bfloat16")
+    assert not engine.merged
+    for step in range(3):
+        groups, picks = batch_of(engine, step=step)
+        assert update(policy, groups, picks).metrics["sync/logp_gap"] < 0.01
+        engine.sync(policy)
+    with pytest.raises(InputError, match="round most of the adapter away"):
+        build("model.dtype=bfloat16", "engine.merged=true")
+
+
+def test_an_engine_that_never_follows_is_caught_in_bfloat16():
+    policy, _ = build("model.dtype=bfloat16")
+    frozen, engine = build("model.dtype=bfloat16")
+    with pytest.raises(CanaryError):
+        for step in range(12):
+            engine.version = policy.version
+            groups, picks = batch_of(engine, step=step)
+            update(policy, groups, picks)
+    assert frozen.version == 0
+
+
+def test_the_token_loss_of_carried_groups_alone_divides_by_their_own_length():
+    policy, engine = build("algo.loss=token")
+    groups, picks = batch_of(engine)
+    options = {"prompts": policy.prompts, "version": 1, "algo": policy.algo, "group_size": 4, "target_groups": 6}
+    beside, alone = (rows_of(picks, made, max_new_tokens=24, **options)[0] for made in (groups, []))
+    assert [r.weight for r in alone] == [r.weight for r in beside]
+    mean = np.mean([len(c.tokens) for g in groups for c in g.completions])
+    assert alone[0].weight == pytest.approx(1 / (6 * 4 * mean))
+
+
 def test_training_raises_the_rewarded_completions():
     policy, engine = build()
     groups, picks = batch_of(engine)
@@ -147,12 +217,10 @@ def test_training_raises_the_rewarded_completions():
 
 
 def _rows(policy, groups):
-    from rftlab.update import row_of
-
     return [row_of(g, i, policy.prompts, policy.version) for g in groups for i in range(len(g.completions))]
 
 
-def test_one_epoch_equals_the_first_of_two_and_minibatches_take_every_rollout():
+def test_minibatches_and_epochs_take_every_rollout_and_check_the_engine_first():
     delta, info = moved("algo.epochs=2", "algo.minibatches=3")
     assert delta.any() and info.metrics["train/live_rollouts"] == 24
     assert info.metrics["sync/logp_gap"] < 1e-4
@@ -166,7 +234,7 @@ def test_kl_pulls_on_groups_without_variance():
     update(policy, groups, picks)
     flat = [(Group(g.task, g.completions, tuple(Verdict(1.0, True) for _ in range(4)), 1), p) for g, p in picks]
     info = update(policy, [], flat)
-    assert info.metrics["train/live_rollouts"] == 24 and info.metrics["train/kl"] > 0
+    assert info.metrics["train/live_rollouts"] == 0 and info.metrics["train/kl"] > 0
     assert info.metrics["train/grad_norm"] > 0
 
 
@@ -186,6 +254,27 @@ def test_a_non_finite_loss_skips_the_step_and_stops_the_run_when_it_persists():
     assert torch.equal(weights(policy), before)
     with pytest.raises(NonFiniteError, match="2 consecutive steps"):
         update(policy, [], picks)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_one_bad_minibatch_is_one_bad_step():
+    policy, engine = build("algo.minibatches=4", "algo.max_bad_steps=2")
+    groups, picks = batch_of(engine)
+    broken = Group(groups[0].task, groups[0].completions, tuple(Verdict(s, False) for s in (np.inf, 0, 0, 1)), 1)
+    before = weights(policy)
+    info = update(policy, groups, [(broken, picks[0][1]), *picks[1:]])
+    assert 1 <= info.metrics["train/skipped"] <= 4 and policy.bad_steps == 1
+    assert info.metrics["train/skipped"] == 4 or not torch.equal(weights(policy), before)
+
+
+def test_weights_that_are_not_finite_skip_and_then_stop_and_do_not_accuse_the_engine():
+    policy, engine = build("algo.max_bad_steps=2")
+    groups, picks = batch_of(engine)
+    with torch.no_grad():
+        policy.parameters[0].fill_(float("nan"))
+    assert update(policy, groups, picks).metrics["train/skipped"] == 1
+    with pytest.raises(NonFiniteError):
+        update(policy, groups, picks)
 
 
 def test_equal_seeds_start_from_equal_adapters_and_others_do_not():

@@ -36,11 +36,13 @@ def save(root: Path, step: int, state: dict[str, Any], write: Callable[[Path], N
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if final.exists():
-        shutil.rmtree(final)
+    if final.exists():  # out of the way in one move: half deleted it would still bear its mark
+        os.replace(final, root / f".tmp_old_{step:06d}")
     os.replace(temporary, final)
+    shutil.rmtree(root / f".tmp_old_{step:06d}", ignore_errors=True)
     _fsync(root)
     for old in complete(root)[:-keep]:
+        (old / MARK).unlink()
         shutil.rmtree(old)
     return final
 

@@ -51,9 +51,7 @@ def _one_of(key: str, *names: str) -> _Rule:
 RULES: list[_Rule] = [
     *_at_least(1, "budget.steps", "budget.prompts", "budget.max_rounds", "algo.epochs", "algo.minibatches", "threads"),
     *_at_least(1, "algo.max_bad_steps", "eval.every_rollouts", "eval.limit", "eval.samples", "checkpoint.every_steps"),
-    *_at_least(
-        1, "checkpoint.keep", "model.max_new_tokens", "model.context", "model.micro_batch_tokens", "model.lora.r"
-    ),
+    *_at_least(1, "model.max_new_tokens", "model.context", "model.micro_batch_tokens", "model.lora.r"),
     *_at_least(1, "budget.tokens", "algo.is_cap"),
     *_at_least(0, "seed", "eval.seed", "eval.temperature", "eval.top_k", "tracking.completions", "algo.lr", "algo.kl"),
     *_at_least(0, "algo.warmup_rollouts", "algo.weight_decay", "algo.clip_high"),
@@ -62,6 +60,7 @@ RULES: list[_Rule] = [
     *_above(
         0, "budget.seconds", "algo.max_grad_norm", "algo.max_logp_gap", "model.lora.alpha", "tracking.init_timeout"
     ),
+    ("checkpoint.keep", lambda v: v >= 2, "at least 2: a run that its rollouts cut short goes on from the one before"),
     ("budget.group_size", lambda v: v >= 2, "at least 2: an advantage compares rollouts of one task"),
     ("algo.temperature", lambda v: v > 0, "more than 0: greedy rollouts of one task are all the same"),
     ("algo.betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two numbers in [0, 1)"),
@@ -74,7 +73,7 @@ RULES: list[_Rule] = [
     ("name", lambda v: bool(re.fullmatch(r"[\w.\-]+", v)), "letters, digits, '.', '-' and '_' only: it names a folder"),
     _one_of("algo.loss", "sequence", "token", "dr_grpo"),
     _one_of("algo.advantage", "group_std", "group_mean"),
-    _one_of("model.dtype", "auto", "float32", "bfloat16", "float16"),
+    _one_of("model.dtype", "auto", "float32", "bfloat16"),
     _one_of("tracking.wandb", "auto", "online", "offline", "off"),
 ]
 """(key, what its value must satisfy unless it is null, the same in words)."""
@@ -232,7 +231,7 @@ def schedule_reads_progress(cfg: DictConfig) -> bool:
 
 NOT_IDENTITY = (
     *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
-    *("model.micro_batch_tokens", "verifier.pool.workers"),
+    *("model.micro_batch_tokens", "engine.max_rows", "verifier.pool.workers"),
 )
 """Keys that change where, how fast or how often something is written, not what is learnt. Threads and micro-batches
 move sums in the last bits only, as another machine would."""
@@ -252,7 +251,7 @@ def fingerprint(cfg: DictConfig, reads_progress: bool) -> str:
         node = content
         for name in path:
             node = node[name]
-        node.pop(last)
+        node.pop(last, None)  # engine.max_rows: not every engine has it
     text = json.dumps(_canonical(content), sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 

@@ -155,6 +155,15 @@ class TaskPool:
         """Hash of the ordered task ids: two pools are interchangeable for a sampler only if it is equal."""
         return hashlib.blake2b("\n".join(t.id for t in self.tasks).encode(), digest_size=8).hexdigest()
 
+    @property
+    def arrays_fingerprint(self) -> str:
+        """Hash of category, level and references: what samplers read beside the tasks."""
+        content = hashlib.blake2b(digest_size=8)
+        arrays = {"category": self.category, "level": self.level, **dict(sorted(self.references.items()))}
+        for name, array in arrays.items():
+            content.update(name.encode() + (b"" if array is None else np.ascontiguousarray(array).tobytes()))
+        return content.hexdigest()
+
     def has(self) -> frozenset[Need]:
         """The needs that this pool can serve."""
         present = {

@@ -43,12 +43,14 @@ def export(run: Path, out: Path | None, merge: bool, weights: str = "best") -> P
 
 
 def _merged(model: object, adapter: Path) -> object:
-    """The base with the adapter written into it, in the base's own dtype; no training follows, so in place is safe."""
+    """The base with the adapter written into it: added in float32, then stored as the base is stored.
+
+    In a 16-bit dtype that rounding can lose part of a small adapter; the adapter itself is exact.
+    """
     import torch
     from peft import PeftModel
 
-    from rftlab.policy import load_base
+    from rftlab.models import load_base, stored_config
 
     base = load_base(model, torch.float32, torch.device("cpu"))
-    stored = getattr(base.config, "dtype", None) or torch.float32
-    return PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().to(stored)
+    return PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().to(stored_config(model).dtype)

@@ -78,12 +78,13 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
         return world, world
     import torch
 
+    from rftlab.models import stored_config
     from rftlab.policy import Policy
     from rftlab.prompts import Prompts
 
     torch.set_num_threads(cfg.threads)
     prompts = Prompts.load(cfg.model.path, cfg.model.revision)
-    context = cfg.model.context or _context(cfg)
+    context = cfg.model.context or stored_config(cfg.model).max_position_embeddings
     for pool in (dataset.train, dataset.eval):
         prompts.check_fit(pool, context, cfg.model.max_new_tokens)
     policy = Policy(cfg.model, cfg.get("algo"), prompts, cfg.seed, adapter_of(cfg.get("init_from")))
@@ -98,11 +99,3 @@ def adapter_of(run: str | None) -> Path | None:
         if (folder / "adapter_config.json").is_file():
             return folder
     raise InputError(f"init_from={run}: no adapter there; give the directory of a finished run, or of an adapter")
-
-
-def _context(cfg: Any) -> int:
-    from transformers import AutoConfig
-
-    from rftlab.prompts import model_source
-
-    return AutoConfig.from_pretrained(model_source(cfg.model.path), revision=cfg.model.revision).max_position_embeddings

@@ -43,6 +43,8 @@ def loop(lab: Lab, run: Run, stopper: Stopper) -> None:
     """Evaluate when due, log, save when due, take a step; all that a resume needs is state of ``run`` and ``lab``."""
     while True:
         run.ended = spent(run.ledger, run.step, lab.cfg.budget)
+        if run.ended:
+            run.save(lab)  # before the evaluation that only the end asks for: a longer run goes on without it
         if run.evaluation_due():
             with run.timed("eval"):
                 run.evaluated(lab, lab.evaluator.run(lab.engine))
@@ -60,7 +62,6 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
     """One step: the conversation with the sampler, the update, the feedback."""
     start = time.perf_counter()
     sampler, ctx = lab.sampler, step_context(lab, run)
-    predicted = sampler.predict()
     talk = Conversation(lab, ctx)
     while requests := run.clocked("ask", sampler.ask, ctx):
         groups = talk.answer(requests, run)
@@ -81,14 +82,16 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
     )
     sampler.end_step(ctx, info)
     run.clocked("sync", lab.engine.sync, lab.learner)
-    row = step_metrics(generated, batch) | dict(info.metrics) | sampler.metrics() | {"step/rounds": float(ctx.round)}
+    row = step_metrics(generated, batch, ctx.step) | dict(info.metrics) | sampler.metrics()
+    if ctx.left.rollouts < ctx.group_size and total_rollouts(lab.cfg.budget) - rollouts < ctx.group_size:
+        run.clipped_at = total_rollouts(lab.cfg.budget)
     trained = {group.task.index for group, _ in batch}
     run.end_step(
-        row,
+        row | {"step/rounds": float(talk.asked)},
         seconds=time.perf_counter() - start,
         rollouts=talk.rollouts,
         tokens=talk.tokens,
-        groups=group_rows(generated, talk.rounds(), trained, predicted),
+        groups=group_rows(generated, talk.rounds(), sampler.admitted, trained, sampler.predicted),
         completions=completion_rows(generated, lab.cfg.tracking.save_completions),
     )
 
@@ -117,7 +120,7 @@ class Conversation:
         self._groups: dict[tuple[int, str], Group] = {}
         self._round: dict[tuple[int, str], int] = {}
         self._ordinal: Counter[int] = Counter()
-        self.rollouts = self.tokens = self._asked = 0
+        self.rollouts = self.tokens = self.asked = 0
 
     def answer(self, requests: list[Request], run: Run) -> list[Group]:
         """Generates and verifies; groups in request order."""
@@ -138,7 +141,7 @@ class Conversation:
             )
             self._remember(group)
             groups.append(group)
-        self._asked += 1
+        self.asked += 1
         return groups
 
     def _remember(self, group: Group) -> None:
@@ -146,7 +149,7 @@ class Conversation:
         self._ordinal[group.task.index] += len(group.completions)
         self.rollouts += len(group.completions)
         self.tokens += sum(len(c.tokens) for c in group.completions)
-        self._round.setdefault(key, self._asked)
+        self._round.setdefault(key, self.asked)
         self._groups[key] = self._groups[key].extended(group) if key in self._groups else group
 
     def groups(self) -> list[Group]:

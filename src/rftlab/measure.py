@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from rftlab.core import Finish, Float, Group, Pick, Purpose, Status
 
 
-def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]) -> dict[str, float]:
+def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]], step: int) -> dict[str, float]:
     """Metrics of everything generated in a step, and of the batch that was trained on.
 
     A group is mixed when 0 < pass rate < 1 over its valid rollouts. ``group/etr`` is the share of mixed groups in the
@@ -33,6 +33,7 @@ def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]
         "group/all_fail": _share(rates, rates == 0),
         "group/generated": float(len(train)),
         "group/trained": float(len(trained)),
+        "group/trained_carried": float(sum(group.step < step for group in trained)),
         "group/size_mean": _mean([len(pick.rollouts) for _, pick in batch]),
         "completion/tokens_mean": float(lengths.mean()),
         "completion/tokens_max": float(lengths.max()),
@@ -44,9 +45,17 @@ def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]
 
 
 def group_rows(
-    generated: Sequence[Group], rounds: Sequence[int], trained: Collection[int], predicted: Float | None
+    generated: Sequence[Group],
+    rounds: Sequence[int],
+    admitted: Mapping[int, bool],
+    trained: Collection[int],
+    predicted: Float | None,
 ) -> list[dict[str, Any]]:
-    """A row for ``groups.jsonl`` per generated group; ``predicted`` float64 [N] is the belief before the step."""
+    """A row for ``groups.jsonl`` per generated group.
+
+    ``predicted`` float64 [N] is the belief before the step. ``trained`` says whether the group was trained on in this
+    step; an admitted one that was not may be carried, and ``group/trained_carried`` counts it when its time comes.
+    """
     rows = []
     for group, round_ in zip(generated, rounds, strict=True):
         o, k = group.outcomes(), group.task.index
@@ -62,7 +71,8 @@ def group_rows(
                 "rollouts": len(group.completions),
                 "tokens": int(o.tokens.sum()),
                 "predicted": None if predicted is None else round(float(predicted[k]), 4),
-                "admitted": group.purpose is Purpose.TRAIN and k in trained,
+                "admitted": group.purpose is Purpose.TRAIN and admitted.get(k, False),
+                "trained": group.purpose is Purpose.TRAIN and k in trained,
             }
         )
     return rows

@@ -42,6 +42,7 @@ CATALOGUE: dict[str, Metric] = {
     "group/all_fail": Metric("share", "none", "Generated groups in which no valid rollout passed."),
     "group/generated": Metric("groups", "none", "Groups generated for training in this step."),
     "group/trained": Metric("groups", "none", "Groups that reached the optimiser in this step."),
+    "group/trained_carried": Metric("groups", "none", "Of these, carried from an earlier step."),
     "group/size_mean": Metric("rollouts", "none", "Mean number of rollouts of a trained group."),
     "completion/tokens_mean": Metric("tokens", "none", "Mean length of a completion."),
     "completion/tokens_max": Metric("tokens", "none", "Longest completion."),

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from rftlab import grpo
-from rftlab.core import Group, InputError, Pick, UpdateInfo
+from rftlab.core import Group, Pick, UpdateInfo
 from rftlab.engines.keyed import row_key
-from rftlab.prompts import Prompts, model_source
+from rftlab.models import device_of_choice, dtype_of, load_base, with_adapter
+from rftlab.prompts import Prompts
 from rftlab.update import Row, Totals, canary_rows, rows_of
 
 log = logging.getLogger(__name__)
 
-MAX_LOGP_GAP = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
-"""Canary: largest tolerated mean |logp engine - logp trainer| by the dtype of the weights, in nats per token."""
+MAX_LOGP_GAP = {torch.float32: 1e-3, torch.bfloat16: 0.03}
+"""Canary: largest tolerated mean |logp engine - logp trainer| by the dtype of the weights, in nats per token.
+
+What an engine does wrong shows once it has moved the log-probs by more than that: at once in float32 (healthy gaps are
+about 1e-6); in bfloat16, where healthy gaps reach 5e-3, a stale engine shows when the policy has moved on far enough.
+"""
+LOGIT_ELEMENTS = 1 << 26
+"""Largest float32 logits [chunk, V] of an update, in elements; a micro-batch with more is projected in chunks."""
 
 
 class CanaryError(RuntimeError):
@@ -43,27 +51,14 @@ class Policy:
     """
 
     def __init__(self, model: Any, algo: Any, prompts: Prompts, seed: int, init_from: Path | None = None) -> None:
-        from peft import LoraConfig, PeftModel, get_peft_model
-
         self.cfg, self.algo, self.prompts, self.seed = model, algo, prompts, seed
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.dtype = _dtype(model.dtype, self.device)
+        self.device = device_of_choice()
+        self.dtype = dtype_of(model.dtype, self.device)
+        self.precision = str(self.dtype).removeprefix("torch.")
         base = load_base(model, self.dtype, self.device)
-        lora = LoraConfig(
-            task_type="CAUSAL_LM",
-            r=model.lora.r,
-            lora_alpha=model.lora.alpha,
-            lora_dropout=model.lora.dropout,
-            target_modules=_targets(model.lora.targets),
-        )
-        torch.manual_seed(seed)
-        if init_from is None:
-            self.model = get_peft_model(base, lora)
-        else:
-            self.model = PeftModel.from_pretrained(base, str(init_from), is_trainable=True)
+        self.model = with_adapter(base, model, seed, init_from, train=algo is not None)
         if model.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable()
-            self.model.enable_input_require_grads()
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.model.eval()  # dropout only inside an update
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         if algo is not None:
@@ -106,32 +101,29 @@ class Policy:
             target_groups=target_groups,
             max_new_tokens=self.cfg.max_new_tokens,
         )
-        metrics = {"train/live_rollouts": float(len(rows))}
+        totals = Totals()
+        metrics = {"train/live_rollouts": float(sum(row.advantage != 0 for row in rows))}
         if abs_advantage:
             metrics["train/advantage_abs"] = float(np.mean(list(abs_advantage.values())))
-        if not rows:  # nothing to learn from: no optimiser step, the canary all the same
-            metrics |= self._canary(canary_rows(batch, generated, self.prompts, self.version))
+        if not any(row.fresh for row in rows):  # the update itself will not see the engine's newest work
+            self._canary(generated, totals)
+        if not rows:  # nothing to learn from: no optimiser step
             self.version += 1
-            return UpdateInfo(metrics, abs_advantage)
+            return UpdateInfo(metrics | totals.gap_metrics(), abs_advantage)
         lr = self.algo.lr * min(1.0, rollouts / max(1, self.algo.warmup_rollouts))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        torch.manual_seed(row_key(("dropout", self.seed), "", self.version))  # only LoRA dropout draws from it
-        passes = self.algo.epochs * self.algo.minibatches
-        old = self.logps(rows) if passes > 1 or self.cfg.lora.dropout > 0 else None
-        totals = Totals()
+        torch.manual_seed(row_key(("dropout", self.seed), "", self.version))  # only the adapter's dropout draws from it
+        passes = list(self._passes(rows))
+        old = self.logps(rows) if len(passes) > 1 or self.cfg.lora.dropout > 0 else None
         if old is not None:
-            totals.add_gap(rows, old)
+            totals.add_gap(torch.cat(old), *self._engine(rows))
             self._check(totals)
-        for part in self._passes(rows):
-            self._optimise(
-                [rows[i] for i in part],
-                None if old is None else [old[i] for i in part],
-                totals,
-                scale=float(self.algo.minibatches),
-            )
+        for part in passes:
+            self._optimise([rows[i] for i in part], None if old is None else [old[i] for i in part], totals)
+        self._count_bad(totals.skipped > 0)
         self.version += 1
-        return UpdateInfo(metrics | totals.metrics() | {"train/lr": lr}, abs_advantage)
+        return UpdateInfo(metrics | totals.metrics(len(passes)) | {"train/lr": lr}, abs_advantage)
 
     def _passes(self, rows: Sequence[Row]) -> Iterator[list[int]]:
         """Indices of the rows of each optimiser step: epochs x minibatches."""
@@ -141,55 +133,66 @@ class Policy:
                 order = np.random.default_rng((self.seed, self.version, epoch)).permutation(len(rows))
             yield from ([int(i) for i in part] for part in np.array_split(order, self.algo.minibatches) if len(part))
 
-    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor] | None, totals: Totals, scale: float) -> None:
+    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor] | None, totals: Totals) -> None:
         """One optimiser step on ``rows``; the loss of a minibatch is scaled so that its mean size is the batch's."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.model.train(self.cfg.lora.dropout > 0)
+        self._train_mode(True)
+        loss = 0.0
         for batch in grpo.micro_batches([len(r) for r in rows], self.cfg.micro_batch_tokens):
             part = [rows[i] for i in batch]
             logp = self._forward(part)
+            before = logp.detach() if old is None else torch.cat([old[i] for i in batch])
+            engine, fresh = self._engine(part)
             if old is None:
-                before = logp.detach()
-                totals.add_gap(part, before.split([len(r.tokens) for r in part]))
-            else:
-                before = torch.cat([old[i] for i in batch])
-            reference = self._reference(part) if self.algo.kl > 0 else None
+                totals.add_gap(before, engine, fresh)
             out = grpo.token_loss(
                 logp,
                 before,
-                self._per_token(part, lambda r: r.engine_logp),
-                self._per_token(part, lambda r: np.full(len(r.tokens), r.advantage)),
-                fresh=self._per_token(part, lambda r: np.full(len(r.tokens), r.fresh)).bool(),
+                engine,
+                self._per_token(part, lambda r: r.advantage),
+                fresh=fresh,
                 clip_low=self.algo.clip_low,
                 clip_high=self.algo.clip_high,
                 is_cap=self.algo.is_cap,
-                ref_logp=reference,
+                ref_logp=self._reference(part) if self.algo.kl > 0 else None,
                 kl=self.algo.kl,
             )
-            weight = self._per_token(part, lambda r: np.full(len(r.tokens), r.weight)) * scale
-            loss = (out.loss * weight).sum()
-            loss.backward()
-            totals.add_loss(float(loss.detach()), out, before)
-        self.model.eval()
+            weighted = (out.loss * self._per_token(part, lambda r: r.weight)).sum() * self.algo.minibatches
+            weighted.backward()
+            loss += float(weighted.detach())
+            totals.add(out, before)
+        self._train_mode(False)
         if old is None:
             self._check(totals)
-        self._step(totals)
+        totals.loss += loss
+        self._step(loss, totals)
 
-    def _step(self, totals: Totals) -> None:
+    def _step(self, loss: float, totals: Totals) -> None:
+        """Moves the weights, unless loss or gradient is not finite."""
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.algo.max_grad_norm)
-        if np.isfinite(totals.loss) and bool(torch.isfinite(norm)):
+        if np.isfinite(loss) and bool(torch.isfinite(norm)):
             self.optimizer.step()
             totals.grad_norm = float(norm)
-            self.bad_steps = 0
-            return
-        totals.skipped += 1
-        self.bad_steps += 1
-        log.warning("non-finite loss or gradient: optimiser step skipped (%d in a row)", self.bad_steps)
+        else:
+            totals.skipped += 1
+
+    def _count_bad(self, bad: bool) -> None:
+        """Raises ``NonFiniteError`` after too many training steps in a row with a skipped optimiser step."""
+        self.bad_steps = self.bad_steps + 1 if bad else 0
+        if bad:
+            log.warning("non-finite loss or gradient: optimiser step skipped (%d in a row)", self.bad_steps)
         if self.bad_steps >= self.algo.max_bad_steps:
             raise NonFiniteError(
                 f"the loss was not finite in {self.bad_steps} consecutive steps "
                 f"(algo.max_bad_steps={self.algo.max_bad_steps}); lower algo.lr={self.algo.lr:g}"
             )
+
+    def _train_mode(self, on: bool) -> None:
+        """Training mode for gradient checkpointing and the adapter's dropout only: the base's own dropouts stay off."""
+        self.model.train(on and (self.cfg.gradient_checkpointing or self.cfg.lora.dropout > 0))
+        for name, module in self.model.named_modules():
+            if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
+                module.eval()
 
     # ---------------------------------------------------------------- log-probs
 
@@ -209,9 +212,23 @@ class Policy:
         row, col = (torch.from_numpy(np.concatenate(w)).to(self.device) for w in (where_row, where_col))
         causal = self.model.get_base_model()
         hidden = causal.base_model(input_ids=torch.from_numpy(ids).to(self.device), use_cache=False).last_hidden_state
-        logits = causal.get_output_embeddings()(hidden[row, col]).float() / self.algo.temperature
         targets = torch.from_numpy(np.concatenate([r.tokens for r in rows]).astype(np.int64)).to(self.device)
-        return -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        return self._project(causal.get_output_embeddings(), hidden[row, col], targets)
+
+    def _project(self, head: Any, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probs float32 [M] of ``targets`` from hidden states [M, H], never holding logits [M, V] of a large M."""
+
+        def logp(h: Tensor, t: Tensor) -> Tensor:
+            logits = head(h).float()
+            if self.algo.temperature != 1:
+                logits = logits / self.algo.temperature
+            return -torch.nn.functional.cross_entropy(logits, t, reduction="none")
+
+        size = max(1, LOGIT_ELEMENTS // head.weight.shape[0])
+        if len(targets) <= size:
+            return logp(hidden, targets)
+        chunks = zip(hidden.split(size), targets.split(size), strict=True)
+        return torch.cat([checkpoint(logp, h, t, use_reentrant=False) for h, t in chunks])
 
     @torch.no_grad()
     def logps(self, rows: Sequence[Row]) -> list[Tensor]:
@@ -227,21 +244,35 @@ class Policy:
         with torch.no_grad(), self.model.disable_adapter():
             return self._forward(rows)
 
-    def _per_token(self, rows: Sequence[Row], value: Any) -> Tensor:
-        flat = np.concatenate([np.asarray(value(r), np.float32) for r in rows])
+    def _per_token(self, rows: Sequence[Row], value: Callable[[Row], Any]) -> Tensor:
+        """``value(row)``, a number or one for each token, as float32 [M]."""
+        flat = np.concatenate([np.broadcast_to(np.asarray(value(r), np.float32), len(r.tokens)) for r in rows])
         return torch.from_numpy(flat).to(self.device)
+
+    def _engine(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """The engine's log-probs float32 [M], and whether the present version sampled each token, bool [M]."""
+        return self._per_token(rows, lambda r: r.engine_logp), self._per_token(rows, lambda r: r.fresh).bool()
 
     # ---------------------------------------------------------------- canary
 
-    def _canary(self, rows: Sequence[Row]) -> dict[str, float]:
-        totals = Totals()
+    def _canary(self, generated: Sequence[Group], totals: Totals) -> None:
+        """Looks at a few of the step's own rollouts when the update will not."""
+        rows = canary_rows(generated, self.prompts, self.version)
         if rows:
-            totals.add_gap(rows, self.logps(rows))
+            self.add_gap(rows, totals)
             self._check(totals)
-        return totals.gap_metrics()
+        elif any(group.completions for group in generated):
+            raise CanaryError(
+                f"the engine sampled version {generated[0].completions[0].version}, the policy is at {self.version}: "
+                "it has not taken over the newest weights"
+            )
+
+    def add_gap(self, rows: Sequence[Row], totals: Totals) -> None:
+        """Adds how far the engine's log-probs of ``rows`` are from the policy's."""
+        totals.add_gap(torch.cat(self.logps(rows)), *self._engine(rows))
 
     def _check(self, totals: Totals) -> None:
-        if not totals.gap <= self.max_gap:  # also when it is not a number
+        if not totals.gap <= self.max_gap and not totals.broken:  # "not <=": also when the engine has no number
             self.optimizer.zero_grad(set_to_none=True)
             raise CanaryError(
                 f"the engine does not sample from the policy that is trained: mean |logp engine - logp trainer| is "
@@ -253,7 +284,7 @@ class Policy:
 
     def save_weights(self, folder: Path) -> None:
         """The adapter, as peft and vLLM read it."""
-        self.model.save_pretrained(str(folder))
+        self.model.save_pretrained(str(folder), save_embedding_layers=False)  # "auto" asks the hub in every save
 
     def save(self, folder: Path) -> None:
         self.save_weights(folder / "adapter")
@@ -267,30 +298,3 @@ class Policy:
         state = torch.load(folder / "optimizer.pt", map_location=self.device, weights_only=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.version, self.bad_steps = state["version"], state["bad_steps"]
-
-
-def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
-    """The base model, frozen, in evaluation mode."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    try:
-        base = AutoModelForCausalLM.from_pretrained(model_source(model.path), revision=model.revision, dtype=dtype)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"model.path={model.path}: no model could be loaded ({reason}); "
-            "give a folder or, with a network, a name on the hub"
-        ) from error
-    return base.to(device).eval().requires_grad_(False)
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-
-
-def _targets(targets: Any) -> str | list[str]:
-    return targets if isinstance(targets, str) else list(targets)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
@@ -17,7 +19,7 @@ from rftlab.config import run_dir, schedule_reads_progress
 from rftlab.core import InputError
 from rftlab.evaluate import Evaluation
 from rftlab.lab import Lab
-from rftlab.ledger import Ledger, total_rollouts
+from rftlab.ledger import Ledger, step_rollouts, total_rollouts
 from rftlab.rundir import RunDir, write_atomic
 from rftlab.signals import Stopped
 from rftlab.terminal import Console
@@ -27,7 +29,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LENGTH = ("steps", "rollouts", "tokens", "seconds")
-"""What bounds a run under ``budget``; a longer run of the same fingerprint is the same run, extended."""
+"""What bounds a run under ``budget``; a longer run of the same fingerprint is the same run, extended.
+
+The last step of a run that ends by its rollouts may be cut short. Its checkpoint says under which total: a longer run
+goes on from the one before, so that it equals a run that was as long from the start.
+"""
 
 
 class Run:
@@ -44,6 +50,10 @@ class Run:
         self.console = Console()
         self.tracker: Tracker | None = None
         self.step, self.ledger, self.next_eval, self.best = 0, Ledger(), 0, float("-inf")
+        self.clipped_at: int | None = None
+        """Total of rollouts under which a step was cut short."""
+        self._saved = -1
+        """Step of the checkpoint that holds the present state."""
         self.row: dict[str, float] = {"step": 0.0}
         self.ended: str | None = None
         """The budget key that ended the run."""
@@ -57,7 +67,7 @@ class Run:
         if self.tracker is not None:  # else nothing was begun, and what an earlier process wrote stays
             state = "done" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
             if error is not None:
-                self.dir.set_status(state, self.step, reason=f"{type(error).__name__}: {error}"[:500])
+                self._set_status(state, reason=f"{type(error).__name__}: {error}"[:500])
             self.tracker.close(state)
         self.console.close()
         self.dir.close()
@@ -66,11 +76,16 @@ class Run:
 
     def already_done(self) -> bool:
         """Whether this very run has ended by its budget. Fewer steps than it has is an error."""
-        status = self.dir.status()
+        status, total = self.dir.status(), total_rollouts(self.cfg.budget)
         if status.get("step", 0) > self.cfg.budget.steps:
             raise InputError(
                 f"{self.path} has {status['step']} steps, budget.steps={self.cfg.budget.steps} asks "
                 f"for fewer; ask for at least as many, or name another experiment by name=NAME"
+            )
+        if status.get("rollouts", 0) > total:
+            raise InputError(
+                f"{self.path} has generated {status['rollouts']:,} rollouts, {total:,} are asked for; ask for at least "
+                "as many by budget.rollouts or budget.steps, or name another experiment by name=NAME"
             )
         if status.get("state") != "done" or status.get("length") != self._length():
             return False
@@ -87,17 +102,17 @@ class Run:
             fingerprint=self.path.parent.name,
             seed=self.cfg.seed,
             pool=lab.dataset.train.fingerprint,
+            pool_arrays=lab.dataset.train.arrays_fingerprint,
             eval_pool=lab.dataset.eval.fingerprint,
+            precision=lab.learner.precision,
         )
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
         self.tracker = Tracker(self.path, self.cfg.tracking, config=config, identity=identity, warn=self.console.note)
-        self.dir.set_status("running", self.step)
-        there = checkpoint.complete(self.path / "checkpoints")
         self.ledger.reference_rollouts = lab.sampler.reference_rollouts()
         self.console.start(self._title(lab))
-        if there:
-            self._restore(lab, there[-1])
+        self._restore(lab)
         self.tracker.cut(self.step)
+        self._set_status("running")
 
     def _title(self, lab: Lab) -> list[str]:
         counts = ", ".join(f"{v:,} {k}" for k, v in lab.dataset.counts.items() if v)
@@ -114,22 +129,36 @@ class Run:
             )
         return lines
 
-    def _restore(self, lab: Lab, folder: Any) -> None:
-        state = checkpoint.load(folder)
+    def _restore(self, lab: Lab) -> None:
+        """Goes back to the newest checkpoint from which this run's length can be reached, if there is one."""
+        total = total_rollouts(self.cfg.budget)
+        for folder in reversed(there := checkpoint.complete(self.path / "checkpoints")):
+            state = checkpoint.load(folder)
+            if state["clipped_at"] in (None, total):
+                break
+        else:
+            if there:
+                raise InputError(
+                    f"{self.path} ended in a step cut short at {state['clipped_at']:,} rollouts and keeps no earlier "
+                    "checkpoint, so it can't go on; name another experiment by name=NAME, with checkpoint.keep=2"
+                )
+            return
         lab.learner.load(folder)
         lab.sampler.load_state_dict(state["sampler"])
         lab.engine.sync(lab.learner)
         self.step, self.row = state["step"], state["row"]
         self.ledger = Ledger(**state["ledger"])
-        self.next_eval, self.best = state["next_eval"], state["best"]
+        self.next_eval, self.best, self.clipped_at = state["next_eval"], state["best"], state["clipped_at"]
+        self._saved = self.step
+        if (folder / "best").is_dir():
+            checkpoint.replace_folder(self.path / "adapters" / "best", lambda to: _copy(folder / "best", to))
         self.console.note(f"going on after step {self.step}, from {folder.name}")
 
     def finish(self, lab: Lab) -> None:
-        """The last checkpoint, the adapter, the table. ``spent`` has said which bound ended the run."""
-        self.save(lab)
+        """The adapter, the table. ``spent`` has said which bound ended the run."""
         checkpoint.replace_folder(self.path / "adapters" / "last", lab.learner.save_weights)
         assert self.tracker is not None
-        self.dir.set_status("done", self.step, length=self._length(), ended_by=self.ended)
+        self._set_status("done", length=self._length(), ended_by=self.ended)
         self.console.finish(self.tracker.rows(), self.path, self.ended)
 
     # ---------------------------------------------------------------- time
@@ -191,7 +220,10 @@ class Run:
         self.row |= self._times() | self.ledger.metrics()
         self.tracker.log(self.row)
         self.console.step(self.row, steps=self.cfg.budget.steps, rollouts=total_rollouts(self.cfg.budget))
-        self.dir.set_status("running", self.step)
+        self._set_status("running")
+
+    def _set_status(self, state: str, **more: Any) -> None:
+        self.dir.set_status(state, self.step, rollouts=self.ledger.rollouts, **more)
 
     # ---------------------------------------------------------------- evaluation
 
@@ -216,17 +248,33 @@ class Run:
     # ---------------------------------------------------------------- checkpoints
 
     def save_due(self) -> bool:
-        return self.step > 0 and self.step % self.cfg.checkpoint.every_steps == 0
+        """Every so many steps, and before a step that the run's total of rollouts may cut short."""
+        near_the_end = total_rollouts(self.cfg.budget) - self.ledger.rollouts < step_rollouts(self.cfg.budget)
+        return self.step > 0 and (self.step % self.cfg.checkpoint.every_steps == 0 or near_the_end)
 
     def save(self, lab: Lab) -> None:
         """The state at the last step boundary: inside a step nothing but the sampler has moved."""
+        if self._saved == self.step:
+            return
         state = {
             "step": self.step,
             "row": self.row,
             "ledger": self.ledger.state_dict(),
             "next_eval": self.next_eval,
             "best": self.best,
+            "clipped_at": self.clipped_at,
             "sampler": self._sampler_before or lab.sampler.state_dict(),
         }
+
+        def write(folder: Path) -> None:
+            lab.learner.save(folder)
+            if (best := self.path / "adapters" / "best").is_dir():  # so that it goes back with the rest
+                _copy(best, folder / "best")
+
         with self.timed("checkpoint"):
-            checkpoint.save(self.path / "checkpoints", self.step, state, lab.learner.save, self.cfg.checkpoint.keep)
+            checkpoint.save(self.path / "checkpoints", self.step, state, write, self.cfg.checkpoint.keep)
+        self._saved = self.step
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)

@@ -142,7 +142,6 @@ class ValidateVerb(_Verb):
 class _Learning(_Verb):
     model: Model = MISSING
     engine: Any = MISSING
-    algo: Algo = MISSING
     seed: int = MISSING
     threads: int = MISSING
     init_from: str | None = MISSING
@@ -160,6 +159,7 @@ class EvalVerb(_Learning):
 class DoctorVerb(_Learning):
     """``rftlab doctor``."""
 
+    algo: Algo = MISSING
     budget: Budget = MISSING
 
 
@@ -167,6 +167,7 @@ class DoctorVerb(_Learning):
 class TrainVerb(_Learning):
     """``rftlab train``."""
 
+    algo: Algo = MISSING
     sampler: Sampler = MISSING
     budget: Budget = MISSING
     eval: Eval = MISSING

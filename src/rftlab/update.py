@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from rftlab import grpo
@@ -55,7 +56,8 @@ def rows_of(
 
     Without KL a zero advantage contributes nothing, so it costs no forward and no backward.
     """
-    lengths = [len(c.tokens) for g in generated for c in g.completions]
+    # all that this step generated; a batch of carried groups alone is measured by its own
+    lengths = [len(c.tokens) for g in generated or [group for group, _ in batch] for c in g.completions]
     rows, abs_advantage = [], {}
     for group, pick in batch:
         score: Float = np.array([group.verdicts[i].score for i in pick.rollouts])
@@ -76,12 +78,9 @@ def rows_of(
     return rows, abs_advantage
 
 
-def canary_rows(
-    batch: Sequence[tuple[Group, Pick]], generated: Sequence[Group], prompts: Prompts, version: int, count: int = 8
-) -> list[Row]:
-    """A few rollouts of the present version, for a step that trains on nothing."""
-    groups = [*generated, *(group for group, _ in batch)]
-    rows = [row_of(group, 0, prompts, version) for group in groups if group.completions]
+def canary_rows(generated: Sequence[Group], prompts: Prompts, version: int, count: int = 8) -> list[Row]:
+    """A few rollouts of the present version."""
+    rows = [row_of(group, 0, prompts, version) for group in generated if group.completions]
     return [row for row in rows if row.fresh][:count]
 
 
@@ -92,37 +91,41 @@ class Totals:
         self.loss = self.gap_sum = self.gap_max = self.grad_norm = self.weight_sum = self.weight_max = 0.0
         self.tokens = self.gap_tokens = self.skipped = 0
         self.low = self.high = self.kl = self.surprisal = 0.0
+        self.broken = False
+        """The trainer's own log-probs are not finite: then they say nothing of the engine."""
 
     @property
     def gap(self) -> float:
         """Mean |logp engine - logp trainer| over the tokens of the present version."""
         return self.gap_sum / max(1, self.gap_tokens)
 
-    def add_gap(self, rows: Sequence[Row], logps: Sequence[Tensor]) -> None:
-        for row, logp in zip(rows, logps, strict=True):
-            if row.fresh:
-                gap = np.abs(logp.float().cpu().numpy() - row.engine_logp)
-                self.gap_sum += float(gap.sum())
-                self.gap_max = max(self.gap_max, float(gap.max()))
-                self.gap_tokens += len(gap)
+    def add_gap(self, logp: Tensor, engine: Tensor, fresh: Tensor) -> None:
+        """Trainer's and engine's log-probs [M]; carried tokens do not count."""
+        self.broken = self.broken or not bool(torch.isfinite(logp).all())
+        gap = (logp - engine).abs()[fresh]
+        if len(gap):
+            self.gap_sum += float(gap.sum())
+            self.gap_max = max(self.gap_max, float(gap.max()))
+            self.gap_tokens += len(gap)
 
-    def add_loss(self, loss: float, out: grpo.TokenLoss, logp: Tensor) -> None:
-        self.loss += loss
-        self.tokens += len(out.loss)
-        self.weight_sum += float(out.is_weight.sum())
+    def add(self, out: grpo.TokenLoss, logp: Tensor) -> None:
+        """The tokens of a micro-batch."""
+        sums = torch.stack([out.is_weight, out.clipped_low.float(), out.clipped_high.float(), out.kl, -logp]).sum(1)
+        weight, low, high, kl, surprisal = sums.tolist()
+        self.tokens += len(logp)
+        self.weight_sum += weight
         self.weight_max = max(self.weight_max, float(out.is_weight.max()))
-        self.low += float(out.clipped_low.sum())
-        self.high += float(out.clipped_high.sum())
-        self.kl += float(out.kl.sum())
-        self.surprisal -= float(logp.sum())
+        self.low, self.high, self.kl = self.low + low, self.high + high, self.kl + kl
+        self.surprisal += surprisal
 
     def gap_metrics(self) -> dict[str, float]:
         return {"sync/logp_gap": self.gap, "sync/logp_gap_max": self.gap_max} if self.gap_tokens else {}
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self, passes: int) -> dict[str, float]:
+        """Means over tokens; the loss is the mean of ``passes`` optimiser steps."""
         n = max(1, self.tokens)
         return self.gap_metrics() | {
-            "train/loss": self.loss,
+            "train/loss": self.loss / passes,
             "train/grad_norm": self.grad_norm,
             "train/skipped": float(self.skipped),
             "train/kl": self.kl / n,

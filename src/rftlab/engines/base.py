@@ -38,6 +38,8 @@ class Learner(Protocol):
 
     version: int
     """Counts updates; a completion carries the version that sampled it."""
+    precision: str
+    """The arithmetic of its weights: a run does not go on in another."""
 
     def update(
         self,

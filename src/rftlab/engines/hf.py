@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rftlab.core import Completion, Finish, Float
+from rftlab.core import Completion, Finish, Float, InputError
 from rftlab.engines.base import Job, Learner, Sampling
 from rftlab.engines.keyed import row_key, uniforms
-from rftlab.policy import Policy, load_base
+from rftlab.models import load_base
+from rftlab.policy import Policy
 
 COMPACT_BELOW = 0.8
 """Ended rows are dropped when fewer than this share of the batch is alive: copying the cache has a cost too."""
@@ -43,16 +44,27 @@ class HFEngine:
         policy: the policy whose weights are followed.
         merged: generate from a second copy of the base model into which W + BA is written at each ``sync``. The
             policy's own weights stay pristine and are never unmerged (trl#6688: merging and unmerging in place drifts).
-            False: generate from the policy's model with the adapter active.
+            False: generate from the policy's model with the adapter active. None: merged in float32 only. In half
+            precision W + BA rounds back to W wherever BA is below half a unit in the last place of W: a young adapter
+            all but disappears, so that is refused.
         max_rows: sequences decoded at once.
         poll: called between tokens; may raise to stop a long generation.
     """
 
     LEARNS = False
 
-    def __init__(self, policy: Policy, *, merged: bool, max_rows: int, poll: Callable[[], None] = lambda: None) -> None:
-        self.policy, self.merged, self.max_rows, self.poll = policy, merged, max_rows, poll
-        self.model: Any = load_base(policy.cfg, policy.dtype, policy.device) if merged else policy.model
+    def __init__(
+        self, policy: Policy, *, merged: bool | None, max_rows: int, poll: Callable[[], None] = lambda: None
+    ) -> None:
+        exact = policy.dtype == torch.float32
+        if merged and not exact:
+            raise InputError(
+                f"engine.merged=true with {policy.dtype} weights would round most of the adapter away; "
+                "give engine.merged=null, or model.dtype=float32"
+            )
+        self.policy, self.max_rows, self.poll = policy, max_rows, poll
+        self.merged = exact if merged is None else merged
+        self.model: Any = load_base(policy.cfg, policy.dtype, policy.device) if self.merged else policy.model
         self.version = -1
         self.stop_ids = stop_ids(self.model, policy.prompts.tokenizer)
 
@@ -67,7 +79,7 @@ class HFEngine:
                 if isinstance(layer, LoraLayer):
                     base = layer.get_base_layer().weight
                     delta = layer.get_delta_weight("default")
-                    weights[name].weight.copy_((base.to(delta.dtype) + delta).to(base.dtype))
+                    weights[name].weight.copy_(base + delta)
         self.version = learner.version
 
     def truth(self) -> Float | None:

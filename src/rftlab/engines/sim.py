@@ -55,6 +55,7 @@ class SimEngine:
     """
 
     LEARNS = True
+    precision = "float64"
 
     def __init__(
         self,

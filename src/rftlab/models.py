@@ -1,0 +1,97 @@
+"""Loading a base model and putting a LoRA adapter on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rftlab.core import InputError
+from rftlab.prompts import model_source
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LOGIT_TRANSFORMS = ("logits_scaling", "logit_scale", "final_logit_softcapping")
+"""Settings of model families that change logits after the vocabulary projection, which the update computes itself."""
+
+
+def device_of_choice() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def dtype_of(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of the base weights; ``auto`` is bfloat16 on a GPU and float32 elsewhere."""
+    return DTYPES.get(name, torch.bfloat16 if device.type == "cuda" else torch.float32)
+
+
+def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    """The base model of a ``model`` group, frozen, in evaluation mode."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    try:
+        base = AutoModelForCausalLM.from_pretrained(model_source(model.path), revision=model.revision, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise InputError(_not_loaded(model.path, error)) from error
+    for setting in LOGIT_TRANSFORMS:
+        if getattr(base.config, setting, None) not in (None, 1, 1.0):
+            raise InputError(
+                f"model.path={model.path} has {setting}={getattr(base.config, setting)}, which the update does not "
+                "apply: its log-probs would not be the model's; choose a model without it"
+            )
+    return base.to(device).eval().requires_grad_(False)
+
+
+def stored_config(model: Any) -> Any:
+    """The model's configuration, the text part of a multimodal one; no weights are loaded."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model_source(model.path), revision=model.revision)
+    except (OSError, ValueError) as error:
+        raise InputError(_not_loaded(model.path, error)) from error
+    return config.get_text_config()
+
+
+def _not_loaded(path: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0]
+    return f"model.path={path}: no model could be loaded ({reason}); give a folder or, with a network, a hub name"
+
+
+def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, train: bool) -> Any:
+    """``base`` as a peft model with a fresh adapter (a function of ``seed``) or the one in ``init_from``."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    if init_from is not None:
+        check_adapter(init_from, model, train=train)
+        return PeftModel.from_pretrained(base, str(init_from), is_trainable=train)
+    targets = model.lora.targets if isinstance(model.lora.targets, str) else list(model.lora.targets)
+    lora = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=model.lora.r,
+        lora_alpha=model.lora.alpha,
+        lora_dropout=model.lora.dropout,
+        target_modules=targets,
+    )
+    torch.manual_seed(seed)
+    return get_peft_model(base, lora)
+
+
+def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
+    """Raises ``InputError`` when the adapter in ``folder`` was made for another base or in another shape."""
+    stored = json.loads((folder / "adapter_config.json").read_text())
+    base, wanted = str(stored["base_model_name_or_path"]), model_source(model.path)
+    # folders may have moved since: their last name decides
+    if base != wanted and Path(base).name != Path(wanted).name:
+        raise InputError(
+            f"init_from={folder} was trained on {Path(base).name}, model.path={model.path} is another model; "
+            "choose its own by model=NAME"
+        )
+    for key, name in (("r", "r"), ("lora_alpha", "alpha")):
+        if train and stored[key] != model.lora[name]:
+            raise InputError(
+                f"init_from={folder} has {name}={stored[key]}, model.lora.{name}={model.lora[name]} was asked for; "
+                f"give model.lora.{name}={stored[key]}"
+            )
