@@ -1,6 +1,7 @@
 """Whole runs in this process, on the bundled model or the simulated one."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from rftlab.core import InputError
 from rftlab.doctor import doctor
 from rftlab.export import export
 from rftlab.tracking import read_jsonl
+from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.pool import VerifierPool
 
 SMALL = [
     "budget=smoke",
@@ -255,3 +258,69 @@ def test_the_doctor_finds_a_healthy_machine_and_a_sick_engine(capsys, monkeypatc
     )
     assert doctor(cfg) == 1  # an engine that never takes over new weights
     assert "FAIL  sync" in capsys.readouterr().out
+
+
+class Broken(Verifier):
+    """Grades nothing."""
+
+    trusted = True
+
+    def grade(self, text, task):
+        raise ValueError("the grader has no licence")
+
+
+def test_a_verifier_that_grades_nothing_stops_the_run_and_says_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rftlab.lab.build_pool", lambda cfg, poll: VerifierPool(Broken(), poll=poll))
+    with pytest.raises(
+        RuntimeError, match="graded nothing in 3 consecutive steps: ValueError: the grader has no licence"
+    ):
+        run(tmp_path, "engine=sim")
+    assert "32 of 32 rollouts of a step could not be graded" in capsys.readouterr().out
+    (path,) = tmp_path.glob("*/*/*/seed0")
+    assert read_jsonl(path / "metrics.jsonl")[-1]["reward/mean"] is None
+
+
+@pytest.mark.parametrize("damaged", ["state.npz", "optimizer.pt", "adapter/adapter_model.safetensors"])
+def test_a_damaged_checkpoint_is_left_aside_for_the_one_before(trained, tmp_path, damaged, capsys):
+    shutil.copytree(trained.parents[3], tmp_path / "o")
+    (path,) = (tmp_path / "o").glob("*/*/*/seed0")
+    (path / "status.json").write_text("{}")
+    (path / "checkpoints" / "step_000006" / damaged).write_bytes(b"garbage")
+    run(tmp_path / "o", "sampler=bots")
+    assert "step_000006 is damaged and left aside" in " ".join(capsys.readouterr().out.split())
+    assert learnt(path) == learnt(trained) and timeless(path) == timeless(trained)
+
+
+def test_a_finished_run_without_its_checkpoints_is_not_silently_begun_again(trained, tmp_path):
+    shutil.copytree(trained.parents[3], tmp_path / "o")
+    (path,) = (tmp_path / "o").glob("*/*/*/seed0")
+    shutil.rmtree(path / "checkpoints")
+    with pytest.raises(InputError, match="has 6 steps but no checkpoint to go on from"):
+        run(tmp_path / "o", "sampler=bots", "budget.steps=9")
+    assert len(read_jsonl(path / "metrics.jsonl")) == 7
+
+
+def test_a_sampler_that_asks_for_nothing_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("rftlab.samplers.selectors.uniform.Uniform.propose", lambda *_: np.empty(0, np.int64))
+    with pytest.raises(RuntimeError, match="asked for nothing in step 1"):
+        run(tmp_path, "engine=sim")
+
+
+def test_changed_references_are_another_run(tmp_path):
+    rows = [{"q": f"copy {c}", "a": c, "weak": 0.2, "strong": 0.8} for c in "abcdefghijklmnopqrst"]
+    file = tmp_path / "rows.jsonl"
+    command = [
+        "engine=sim",
+        "dataset=jsonl",
+        f"dataset.path={file}",
+        "dataset.prompt_key=q",
+        "dataset.answer_key=a",
+        "dataset.references={weak: weak, strong: strong}",
+        "sampler=bots",
+        "dataset.eval_fraction=0.2",
+    ]
+    file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run(tmp_path, *command, "budget.steps=2")
+    file.write_text("".join(json.dumps({**r, "weak": 0.3}) + "\n" for r in rows))
+    with pytest.raises(InputError, match="belongs to another run: pool_arrays differ"):
+        run(tmp_path, *command, "budget.steps=4")

@@ -55,8 +55,10 @@ def test_rollout_shares_count_everything_generated():
     assert (m["completion/tokens_mean"], m["completion/tokens_max"]) == (2.5, 4)
 
 
-def test_a_step_without_a_batch_has_finite_metrics():
-    assert np.isfinite(list(step_metrics([], [], 1).values())).all()
+def test_a_step_in_which_nothing_was_graded_has_no_reward_rather_than_a_reward_of_zero():
+    for generated in ([], [group(0, "ffff")]):
+        m = step_metrics(generated, [], 1)
+        assert np.isnan(m.pop("reward/mean")) and np.isfinite(list(m.values())).all()
 
 
 def test_rows_say_what_was_believed_and_what_came():

@@ -78,7 +78,7 @@ def test_gradient_checkpointing_is_memory_only_and_happens(monkeypatch):
 
 def test_the_vocabulary_projection_in_chunks_is_memory_only(monkeypatch):
     whole = gradient()
-    monkeypatch.setattr("rftlab.policy.LOGIT_ELEMENTS", 262 * 5)
+    monkeypatch.setattr("rftlab.update.LOGIT_ELEMENTS", 262 * 5)
     assert close(gradient(), whole)
 
 

@@ -208,3 +208,11 @@ def test_mode_follows_the_key_and_wandbs_own_variable(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert wandb_mirror.resolve_mode("auto") == "off"
     assert wandb_mirror.resolve_mode("online") == "online"
+
+
+def test_any_letter_survives_a_kill_in_its_middle_and_any_line_end_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {"step": 1, "text": "\u00e9t\u00e9 \u2028 \u0085 \x1e end"}
+    line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    path.write_bytes(line + line[:12])  # the second one stops inside a letter
+    assert read_jsonl(path) == [row]

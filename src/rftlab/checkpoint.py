@@ -33,7 +33,7 @@ def save(root: Path, step: int, state: dict[str, Any], write: Callable[[Path], N
         (temporary / MARK).write_text(f"{step}\n")
         for path in temporary.rglob("*"):
             _fsync(path)
-    except OSError:
+    except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     if final.exists():  # out of the way in one move: half deleted it would still bear its mark
@@ -49,7 +49,7 @@ def save(root: Path, step: int, state: dict[str, Any], write: Callable[[Path], N
 
 def complete(root: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(p.parent for p in root.glob(f"step_*/{MARK}"))
+    return sorted(p.parent for p in root.glob(f"step_*/{MARK}") if p.parent.name.removeprefix("step_").isdigit())
 
 
 def step_of(checkpoint: Path) -> int:
@@ -84,7 +84,13 @@ def save_tree(path: Path, tree: Any) -> None:
             return {k: skeleton(v) for k, v in node.items()}
         if isinstance(node, list | tuple):
             return [skeleton(v) for v in node]
-        return node.item() if isinstance(node, np.generic) else node
+        if isinstance(node, np.generic):
+            return node.item()
+        if node is None or isinstance(node, str | int | float):
+            return node
+        raise TypeError(
+            f"a state holds arrays, numbers, strings, None, dicts and lists, not a {type(node).__name__}: {node!r:.80}"
+        )
 
     text = json.dumps(skeleton(tree))
     with open(path, "wb") as file:

@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 2 wrong input (one line on stderr), 1 anything else, 130 and 143 stopped by a signal after saving.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    if os.getcwd() not in sys.path:  # a sampler or verifier of one's own beside the command
+        sys.path.insert(0, os.getcwd())
     try:
         return _dispatch(args)
     except BrokenPipeError:  # the reader of a pipe has gone: `rftlab samplers | head`
@@ -196,9 +198,12 @@ def evaluate(_: str, cfg: Any) -> int:
 def validate(_: str, cfg: Any) -> int:
     """Exit status 1 when a gold answer is refused or a wrong one accepted."""
     from rftlab.config import build_dataset
+    from rftlab.core import InputError
     from rftlab.validate import validate as validate_dataset
     from rftlab.verifiers.pool import build_pool
 
+    if cfg.out is not None and not Path(cfg.out).parent.is_dir():
+        raise InputError(f"out={cfg.out}: no such folder {Path(cfg.out).parent}")
     dataset = build_dataset(cfg)
     with build_pool(cfg.verifier) as pool:
         found = validate_dataset(dataset, pool)

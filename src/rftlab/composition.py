@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from rftlab import listing
 from rftlab.config import compose, keys, unknown_key
@@ -54,6 +55,8 @@ def explained(verb: str, args: Sequence[str]) -> Iterator[None]:
     """Turns the errors of a composition inside the block into ``InputError``."""
     try:
         yield
+    except YAMLError as exc:
+        raise InputError(f"a configuration file is no YAML: {' '.join(str(exc).split())}") from exc
     except (HydraException, OmegaConfBaseException, ValueError) as exc:
         raise InputError(explain(exc, verb, args)) from exc
 

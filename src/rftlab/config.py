@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,6 +66,9 @@ RULES: list[_Rule] = [
     ("algo.temperature", lambda v: v > 0, "more than 0: greedy rollouts of one task are all the same"),
     ("algo.betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two numbers in [0, 1)"),
     ("algo.clip_low", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
+    ("algo.lr", math.isfinite, "a finite number"),
+    ("engine.max_rows", lambda v: isinstance(v, int) and v >= 1, "a whole number of at least 1"),
+    ("engine.merged", lambda v: isinstance(v, bool), "true, false or null"),
     ("eval.top_p", lambda v: 0 < v <= 1, "a number in (0, 1]"),
     ("model.lora.dropout", lambda v: 0 <= v < 1, "a number in [0, 1)"),
     ("sampler.filter.lo", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
@@ -162,7 +166,8 @@ def _check_target(key: str, node: DictConfig) -> None:
     known = [name for name in signature.parameters if name != "self"] + list(labels)
     for name in node:
         if (option := str(name)) not in known and not option.startswith("_"):
-            raise InputError(unknown_key(f"{key}.{option}", [f"{key}.{other}" for other in known]))
+            hint = f" (a class of your own that has none: ~{key}.{option})" if key == "verifier.check" else ""
+            raise InputError(unknown_key(f"{key}.{option}", [f"{key}.{other}" for other in known]) + hint)
 
 
 def _target(key: str, node: DictConfig) -> Any:

@@ -26,8 +26,10 @@ def export(run: Path, out: Path | None, merge: bool, weights: str = "best") -> P
     if not (run / "config.yaml").is_file():
         raise InputError(f"{run} is not a run: no config.yaml there; give a directory like outputs/lab/…/seed0")
     if not (adapter / "adapter_config.json").is_file():
-        raise InputError(f"{run} has no adapter {weights!r}: it was simulated, or has not been evaluated yet")
+        raise InputError(f"{run} has no adapter {weights!r}: it was simulated, or has not come that far")
     target = out if out is not None else run / ("export-merged" if merge else "export")
+    if target.is_file():
+        raise InputError(f"--out {target} is a file; give a folder")
     if target.exists() and any(target.iterdir()):
         raise InputError(f"{target} is not empty; give another folder by --out DIR")
 

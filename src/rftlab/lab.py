@@ -44,6 +44,23 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def title(self) -> list[str]:
+        """What is run, for a reader, a line each."""
+        cfg, train, sampler = self.cfg, self.dataset.train, self.sampler
+        counts = "".join(f"; {v:,} {k}" for k, v in self.dataset.counts.items() if v)
+        lines = [
+            f"model {cfg.model.name}, dataset {cfg.dataset.name} ({len(train):,} tasks, "
+            f"{len(self.dataset.eval):,} for evaluation{counts}), sampler {cfg.sampler.name}, seed {cfg.seed}"
+        ]
+        if sampler.filtered.any():
+            lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
+        if cost := sampler.reference_rollouts():
+            lines.append(
+                f"the references that this sampler reads cost {cost:,} rollouts, shown as "
+                "ledger/reference_rollouts beside ledger/rollouts and not in it"
+            )
+        return lines
+
 
 def is_simulated(cfg: Any) -> bool:
     """Whether the engine is its own learner and no model is loaded."""
@@ -60,7 +77,7 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
     dataset = build_dataset(cfg)
     sampler = build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
     with ExitStack() as stack:
-        verifier = stack.enter_context(build_pool(cfg.verifier))
+        verifier = stack.enter_context(build_pool(cfg.verifier, poll))
         learner, engine = build_engine(cfg, dataset, poll)
         stack.callback(engine.close)
         engine.sync(learner)
@@ -74,11 +91,13 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     """The learner and the engine that samples from it."""
     make = instantiate(cfg.engine, _partial_=True)
     if is_simulated(cfg):
+        if cfg.get("init_from"):
+            raise InputError("init_from needs a model: a simulated engine has no adapter; leave it out with engine=sim")
         world = make(pools=[dataset.train, dataset.eval], seed=cfg.seed)
         return world, world
     import torch
 
-    from rftlab.models import stored_config
+    from rftlab.models import check_adapter, stored_config
     from rftlab.policy import Policy
     from rftlab.prompts import Prompts
 
@@ -87,7 +106,10 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     context = cfg.model.context or stored_config(cfg.model).max_position_embeddings
     for pool in (dataset.train, dataset.eval):
         prompts.check_fit(pool, context, cfg.model.max_new_tokens)
-    policy = Policy(cfg.model, cfg.get("algo"), prompts, cfg.seed, adapter_of(cfg.get("init_from")))
+    adapter = adapter_of(cfg.get("init_from"))
+    if adapter is not None:
+        check_adapter(adapter, cfg.model, train="algo" in cfg)
+    policy = Policy(cfg.model, cfg.get("algo"), prompts, cfg.seed, adapter)
     return policy, make(policy=policy, poll=poll)
 
 
@@ -98,4 +120,6 @@ def adapter_of(run: str | None) -> Path | None:
     for folder in (Path(run) / "adapters" / "last", Path(run)):
         if (folder / "adapter_config.json").is_file():
             return folder
-    raise InputError(f"init_from={run}: no adapter there; give the directory of a finished run, or of an adapter")
+    best = Path(run) / "adapters" / "best"
+    hint = f"the run is unfinished, give init_from={best}" if best.is_dir() else "give a finished run or an adapter"
+    raise InputError(f"init_from={run}: no adapter there; {hint}")

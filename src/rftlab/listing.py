@@ -130,11 +130,17 @@ def _resolved(group: str, name: str, extra: Sequence[Path]) -> None:
     from omegaconf import OmegaConf
 
     from rftlab.config import compose
+    from rftlab.core import InputError
 
     node = compose([f"{group}={name}"], config_dir=extra[0] if extra else None)[group]
     print(OmegaConf.to_yaml(node, resolve=True), end="")
     for part in ("selector", "allocator", "admission"):
         if part in node:
-            cls = get_object(node[part]._target_)
+            try:
+                cls = get_object(node[part]._target_)
+            except Exception as error:
+                raise InputError(
+                    f"sampler.{part}._target_={node[part]._target_} cannot be imported: {error}"
+                ) from error
             print(f"\n{part}: {node[part]._target_}")
             print(textwrap.indent(inspect.getdoc(cls) or "", "  "))

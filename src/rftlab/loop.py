@@ -46,7 +46,7 @@ def loop(lab: Lab, run: Run, stopper: Stopper) -> None:
         if run.ended:
             run.save(lab)  # before the evaluation that only the end asks for: a longer run goes on without it
         if run.evaluation_due():
-            with run.timed("eval"):
+            with run.clock.timed("eval"):
                 run.evaluated(lab, lab.evaluator.run(lab.engine))
         run.log()
         if run.ended:
@@ -63,15 +63,20 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
     start = time.perf_counter()
     sampler, ctx = lab.sampler, step_context(lab, run)
     talk = Conversation(lab, ctx)
-    while requests := run.clocked("ask", sampler.ask, ctx):
+    while requests := run.clock.call("ask", sampler.ask, ctx):
         groups = talk.answer(requests, run)
-        run.clocked("tell", sampler.tell, ctx, groups)
+        run.clock.call("tell", sampler.tell, ctx, groups)
         stopper.poll()
     batch = sampler.batch(ctx)
+    if not batch and not talk.rollouts:
+        raise RuntimeError(
+            f"the sampler asked for nothing in step {ctx.step}, with {ctx.left.rollouts:,} rollouts left"
+        )
+    run.graded(talk.verdicts, talk.faults, talk.reason)
     # from here on nothing is interrupted: weights, sampler and records move together
     generated = talk.groups()
     rollouts = run.ledger.rollouts + talk.rollouts
-    info = run.clocked(
+    info = run.clock.call(
         "update",
         lab.learner.update,
         batch,
@@ -81,7 +86,7 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
         rollouts=rollouts,
     )
     sampler.end_step(ctx, info)
-    run.clocked("sync", lab.engine.sync, lab.learner)
+    run.clock.call("sync", lab.engine.sync, lab.learner)
     row = step_metrics(generated, batch, ctx.step) | dict(info.metrics) | sampler.metrics()
     if ctx.left.rollouts < ctx.group_size and total_rollouts(lab.cfg.budget) - rollouts < ctx.group_size:
         run.clipped_at = total_rollouts(lab.cfg.budget)
@@ -120,17 +125,22 @@ class Conversation:
         self._groups: dict[tuple[int, str], Group] = {}
         self._round: dict[tuple[int, str], int] = {}
         self._ordinal: Counter[int] = Counter()
-        self.rollouts = self.tokens = self.asked = 0
+        self.rollouts = self.tokens = self.asked = self.verdicts = self.faults = 0
+        self.reason = ""
+        """Why the first rollout that was not graded was not."""
 
     def answer(self, requests: list[Request], run: Run) -> list[Group]:
         """Generates and verifies; groups in request order."""
         tasks = self.lab.dataset.train.tasks
         jobs = [Job(tasks[r.task], self._ordinal[r.task], r.n) for r in requests]
         stream = ("train", self.lab.cfg.seed, self.ctx.step)
-        done = run.clocked("generate", self.lab.engine.generate, jobs, self.lab.sampling, stream)
+        done = run.clock.call("generate", self.lab.engine.generate, jobs, self.lab.sampling, stream)
         items = [(c.text, job.task) for job, completions in zip(jobs, done, strict=True) for c in completions]
-        verdicts = iter(run.clocked("verify", self.lab.verifier.grade, items))
-        groups = []
+        said = run.clock.call("verify", self.lab.verifier.grade, items)
+        self.verdicts += len(said)
+        self.faults += sum(not v.valid for v in said)
+        self.reason = self.reason or next(iter(self.lab.verifier.reasons.values()), "")
+        verdicts, groups = iter(said), []
         for request, completions in zip(requests, done, strict=True):
             group = Group(
                 tasks[request.task],

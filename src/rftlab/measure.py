@@ -25,7 +25,7 @@ def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]
     scores = [v.score for v in verdicts if v.valid]
     stds = [float(np.std([v.score for v in g.verdicts if v.valid])) for g in train if any(v.valid for v in g.verdicts)]
     out = {
-        "reward/mean": _mean(scores),
+        "reward/mean": _mean(scores) if scores else float("nan"),  # nothing graded is not a reward of 0
         "reward/group_std": _mean(stds),
         "group/etr": _share(batch_rates, _mixed(batch_rates)),
         "group/yield": _share(rates, _mixed(rates)),

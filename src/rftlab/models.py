@@ -65,7 +65,6 @@ def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, tr
     from peft import LoraConfig, PeftModel, get_peft_model
 
     if init_from is not None:
-        check_adapter(init_from, model, train=train)
         return PeftModel.from_pretrained(base, str(init_from), is_trainable=train)
     targets = model.lora.targets if isinstance(model.lora.targets, str) else list(model.lora.targets)
     lora = LoraConfig(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from rftlab import grpo
 from rftlab.core import Group, Pick, UpdateInfo
 from rftlab.engines.keyed import row_key
 from rftlab.models import device_of_choice, dtype_of, load_base, with_adapter
 from rftlab.prompts import Prompts
-from rftlab.update import Row, Totals, canary_rows, rows_of
+from rftlab.update import Row, Totals, canary_rows, project, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,6 @@ MAX_LOGP_GAP = {torch.float32: 1e-3, torch.bfloat16: 0.03}
 What an engine does wrong shows once it has moved the log-probs by more than that: at once in float32 (healthy gaps are
 about 1e-6); in bfloat16, where healthy gaps reach 5e-3, a stale engine shows when the policy has moved on far enough.
 """
-LOGIT_ELEMENTS = 1 << 26
-"""Largest float32 logits [chunk, V] of an update, in elements; a micro-batch with more is projected in chunks."""
 
 
 class CanaryError(RuntimeError):
@@ -213,22 +212,7 @@ class Policy:
         causal = self.model.get_base_model()
         hidden = causal.base_model(input_ids=torch.from_numpy(ids).to(self.device), use_cache=False).last_hidden_state
         targets = torch.from_numpy(np.concatenate([r.tokens for r in rows]).astype(np.int64)).to(self.device)
-        return self._project(causal.get_output_embeddings(), hidden[row, col], targets)
-
-    def _project(self, head: Any, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Log-probs float32 [M] of ``targets`` from hidden states [M, H], never holding logits [M, V] of a large M."""
-
-        def logp(h: Tensor, t: Tensor) -> Tensor:
-            logits = head(h).float()
-            if self.algo.temperature != 1:
-                logits = logits / self.algo.temperature
-            return -torch.nn.functional.cross_entropy(logits, t, reduction="none")
-
-        size = max(1, LOGIT_ELEMENTS // head.weight.shape[0])
-        if len(targets) <= size:
-            return logp(hidden, targets)
-        chunks = zip(hidden.split(size), targets.split(size), strict=True)
-        return torch.cat([checkpoint(logp, h, t, use_reentrant=False) for h, t in chunks])
+        return project(causal.get_output_embeddings(), hidden[row, col], targets, self.algo.temperature)
 
     @torch.no_grad()
     def logps(self, rows: Sequence[Row]) -> list[Tensor]:
@@ -284,7 +268,11 @@ class Policy:
 
     def save_weights(self, folder: Path) -> None:
         """The adapter, as peft and vLLM read it."""
-        self.model.save_pretrained(str(folder), save_embedding_layers=False)  # "auto" asks the hub in every save
+        try:
+            self.model.save_pretrained(str(folder), save_embedding_layers=False)  # "auto" asks the hub in every save
+        except SafetensorError as error:  # it has no errno of its own
+            found = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(found[1]) if found else 5, str(error), str(folder)) from error
 
     def save(self, folder: Path) -> None:
         self.save_weights(folder / "adapter")

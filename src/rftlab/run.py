@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from rftlab import checkpoint
+from rftlab.clock import Clock
 from rftlab.config import run_dir, schedule_reads_progress
 from rftlab.core import InputError
 from rftlab.evaluate import Evaluation
@@ -26,7 +23,6 @@ from rftlab.terminal import Console
 from rftlab.tracking import Tracker
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 LENGTH = ("steps", "rollouts", "tokens", "seconds")
 """What bounds a run under ``budget``; a longer run of the same fingerprint is the same run, extended.
@@ -34,6 +30,10 @@ LENGTH = ("steps", "rollouts", "tokens", "seconds")
 The last step of a run that ends by its rollouts may be cut short. Its checkpoint says under which total: a longer run
 goes on from the one before, so that it equals a run that was as long from the start.
 """
+
+
+UNGRADED_STEPS = 3
+"""Consecutive steps in which every rollout is a fault before the run stops."""
 
 
 class Run:
@@ -57,26 +57,35 @@ class Run:
         self.row: dict[str, float] = {"step": 0.0}
         self.ended: str | None = None
         """The budget key that ended the run."""
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self.clock = Clock()
         self._sampler_before: dict[str, Any] | None = None
+        self._warned, self._ungraded = False, 0
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if self.tracker is not None:  # else nothing was begun, and what an earlier process wrote stays
-            state = "done" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
-            if error is not None:
-                self._set_status(state, reason=f"{type(error).__name__}: {error}"[:500])
-            self.tracker.close(state)
         self.console.close()
-        self.dir.close()
+        try:
+            if self.tracker is not None:  # else nothing was begun, and what an earlier process wrote stays
+                state = "done" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
+                if error is not None:
+                    self._set_status(state, reason=f"{type(error).__name__}: {error}"[:500])
+                self.tracker.close(state)
+        except OSError:
+            if error is None:  # else a full disk has two things to say, and the first is the cause
+                raise
+        finally:
+            self.dir.close()
 
     # ---------------------------------------------------------------- start and end
 
     def already_done(self) -> bool:
-        """Whether this very run has ended by its budget. Fewer steps than it has is an error."""
+        """Whether this very run has ended by its budget. Less than it has is an error."""
         status, total = self.dir.status(), total_rollouts(self.cfg.budget)
+        if status.get("state") == "done" and status.get("length") == self._length():
+            self.console.note(f"done already ({status['step']} steps): {self.path}")
+            return True
         if status.get("step", 0) > self.cfg.budget.steps:
             raise InputError(
                 f"{self.path} has {status['step']} steps, budget.steps={self.cfg.budget.steps} asks "
@@ -87,10 +96,7 @@ class Run:
                 f"{self.path} has generated {status['rollouts']:,} rollouts, {total:,} are asked for; ask for at least "
                 "as many by budget.rollouts or budget.steps, or name another experiment by name=NAME"
             )
-        if status.get("state") != "done" or status.get("length") != self._length():
-            return False
-        self.console.note(f"done already ({status['step']} steps): {self.path}")
-        return True
+        return False
 
     def _length(self) -> dict[str, Any]:
         return {k: self.cfg.budget[k] for k in LENGTH}
@@ -109,41 +115,25 @@ class Run:
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
         self.tracker = Tracker(self.path, self.cfg.tracking, config=config, identity=identity, warn=self.console.note)
         self.ledger.reference_rollouts = lab.sampler.reference_rollouts()
-        self.console.start(self._title(lab))
+        self.console.start([str(self.path), *lab.title()])
         self._restore(lab)
         self.tracker.cut(self.step)
-        self._set_status("running")
-
-    def _title(self, lab: Lab) -> list[str]:
-        counts = ", ".join(f"{v:,} {k}" for k, v in lab.dataset.counts.items() if v)
-        lines = [
-            f"{self.path}",
-            f"model {self.cfg.model.name}, dataset {self.cfg.dataset.name} ({len(lab.dataset.train):,} tasks, "
-            f"{len(lab.dataset.eval):,} for evaluation{'; ' + counts if counts else ''}), "
-            f"sampler {self.cfg.sampler.name}, seed {self.cfg.seed}",
-        ]
-        if self.ledger.reference_rollouts:
-            lines.append(
-                f"the references that this sampler reads cost {self.ledger.reference_rollouts:,} rollouts "
-                "(ledger/reference_rollouts, shown beside and not in ledger/rollouts)"
+        if (lost := self.step - len(self.tracker.rows())) > 0:
+            self.console.note(
+                f"metrics.jsonl lacks {lost} of the first {self.step} rows: they were lost before this start"
             )
-        return lines
+        self._set_status("running")
 
     def _restore(self, lab: Lab) -> None:
         """Goes back to the newest checkpoint from which this run's length can be reached, if there is one."""
-        total = total_rollouts(self.cfg.budget)
-        for folder in reversed(there := checkpoint.complete(self.path / "checkpoints")):
-            state = checkpoint.load(folder)
-            if state["clipped_at"] in (None, total):
+        there = checkpoint.complete(self.path / "checkpoints")
+        for folder in reversed(there):
+            state = self._load(lab, folder)
+            if state is not None:
                 break
         else:
-            if there:
-                raise InputError(
-                    f"{self.path} ended in a step cut short at {state['clipped_at']:,} rollouts and keeps no earlier "
-                    "checkpoint, so it can't go on; name another experiment by name=NAME, with checkpoint.keep=2"
-                )
+            self._start_anew(there)
             return
-        lab.learner.load(folder)
         lab.sampler.load_state_dict(state["sampler"])
         lab.engine.sync(lab.learner)
         self.step, self.row = state["step"], state["row"]
@@ -154,28 +144,36 @@ class Run:
             checkpoint.replace_folder(self.path / "adapters" / "best", lambda to: _copy(folder / "best", to))
         self.console.note(f"going on after step {self.step}, from {folder.name}")
 
+    def _load(self, lab: Lab, folder: Path) -> dict[str, Any] | None:
+        """The state of a checkpoint, the learner brought to it; None when it is damaged or was cut short too early."""
+        try:
+            state = checkpoint.load(folder)
+            if state["clipped_at"] not in (None, total_rollouts(self.cfg.budget)):
+                return None
+            lab.learner.load(folder)
+            return state
+        except Exception as error:  # every reader has errors of its own for damaged bytes
+            reason = str(error).splitlines()[0] if str(error) else "no message"
+            self.console.note(f"{folder} is damaged and left aside ({type(error).__name__}: {reason[:200]})")
+            return None
+
+    def _start_anew(self, there: list[Path]) -> None:
+        """Says it when work that was done can't be gone on with; refuses when it was finished."""
+        status = self.dir.status()
+        if there or status.get("state") == "done":
+            raise InputError(
+                f"{self.path} has {status.get('step', '?')} steps but no checkpoint to go on from; "
+                "remove the directory to start again, or name another experiment by name=NAME"
+            )
+        if status.get("step", 0) > 0:
+            self.console.note(f"stopped before its first checkpoint, at step {status['step']}: starting again")
+
     def finish(self, lab: Lab) -> None:
         """The adapter, the table. ``spent`` has said which bound ended the run."""
         checkpoint.replace_folder(self.path / "adapters" / "last", lab.learner.save_weights)
         assert self.tracker is not None
         self._set_status("done", length=self._length(), ended_by=self.ended)
         self.console.finish(self.tracker.rows(), self.path, self.ended)
-
-    # ---------------------------------------------------------------- time
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Adds the seconds of a block to ``time/<phase>`` of the present row."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[phase] += time.perf_counter() - start
-
-    def clocked(self, phase: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """``function(*args)``, its seconds added to ``time/<phase>``."""
-        with self.timed(phase):
-            return function(*args, **kwargs)
 
     # ---------------------------------------------------------------- the steps
 
@@ -205,25 +203,31 @@ class Run:
             "step/rollouts": float(rollouts),
             "time/step": seconds,
             "rate/tokens_per_second": tokens / max(1e-9, seconds),
-            **self._times(),
+            **self.clock.take(),
         }
         self.tracker.groups(groups)
         self.tracker.completions(self.step, completions)
 
-    def _times(self) -> dict[str, float]:
-        times = {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
-        self._seconds.clear()
-        return times
-
     def log(self) -> None:
         assert self.tracker is not None
-        self.row |= self._times() | self.ledger.metrics()
+        self.row |= self.clock.take() | self.ledger.metrics()
         self.tracker.log(self.row)
         self.console.step(self.row, steps=self.cfg.budget.steps, rollouts=total_rollouts(self.cfg.budget))
         self._set_status("running")
 
     def _set_status(self, state: str, **more: Any) -> None:
         self.dir.set_status(state, self.step, rollouts=self.ledger.rollouts, **more)
+
+    def graded(self, verdicts: int, faults: int, reason: str) -> None:
+        """Warns once when rollouts could not be graded; stops a run whose verifier grades nothing at all."""
+        if faults and not self._warned:
+            self._warned = True
+            self.console.note(f"{faults} of {verdicts} rollouts of a step could not be graded: {reason}")
+        self._ungraded = self._ungraded + 1 if faults and faults == verdicts else 0
+        if self._ungraded >= UNGRADED_STEPS:
+            raise RuntimeError(
+                f"the verifier graded nothing in {self._ungraded} consecutive steps: {reason}; see rftlab validate"
+            )
 
     # ---------------------------------------------------------------- evaluation
 
@@ -271,7 +275,7 @@ class Run:
             if (best := self.path / "adapters" / "best").is_dir():  # so that it goes back with the rest
                 _copy(best, folder / "best")
 
-        with self.timed("checkpoint"):
+        with self.clock.timed("checkpoint"):
             checkpoint.save(self.path / "checkpoints", self.step, state, write, self.cfg.checkpoint.keep)
         self._saved = self.step
 

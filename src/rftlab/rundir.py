@@ -23,11 +23,15 @@ PACKAGES = ("torch", "transformers", "peft", "numpy", "hydra-core", "wandb", "vl
 def write_atomic(path: Path, text: str) -> None:
     """Writes ``text`` so that a reader, or a crash, sees the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 class RunDir:
@@ -60,7 +64,8 @@ class RunDir:
     def status(self) -> dict[str, Any]:
         """The last written status; empty for a new run."""
         with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.path / "status.json").read_text())
+            found = json.loads((self.path / "status.json").read_text())
+            return found if isinstance(found, dict) else {}
         return {}
 
     def set_status(self, state: str, step: int, **more: Any) -> None:
@@ -84,7 +89,10 @@ class RunDir:
             "host": socket.gethostname(),
             "python": platform.python_version(),
         }
-        identity = json.loads(path.read_text()) if path.is_file() else {**facts, "starts": []}
+        try:
+            identity = json.loads(path.read_text()) if path.is_file() else {**facts, "starts": []}
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}): remove it, or the whole run directory") from error
         different = [k for k, v in facts.items() if identity.get(k) != v]
         if different:
             raise InputError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rftlab import metrics
+from rftlab.core import InputError
 from rftlab.rundir import write_atomic
 from rftlab.wandb_mirror import Mirror, open_mirror
 
@@ -112,14 +113,13 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSONL file that is only ever appended to; a half-written last line is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    *lines, _half_written = path.read_bytes().split(b"\n")  # bytes: a text may hold other line ends, or half a letter
     rows = []
     for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            if number < len(lines):
-                raise ValueError(f"{path}, line {number}: not JSON; repair or remove the line") from None
+        except ValueError:
+            raise InputError(f"{path}, line {number} is not JSON: repair or remove the line") from None
     return rows
 
 

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from rftlab import grpo
 from rftlab.core import Float, Group, Pick
 from rftlab.prompts import Prompts
+
+LOGIT_ELEMENTS = 1 << 26
+"""Largest float32 logits [chunk, V] of an update, in elements; a micro-batch with more is projected in chunks."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,22 @@ def canary_rows(generated: Sequence[Group], prompts: Prompts, version: int, coun
     """A few rollouts of the present version."""
     rows = [row_of(group, 0, prompts, version) for group in generated if group.completions]
     return [row for row in rows if row.fresh][:count]
+
+
+def project(head: Any, hidden: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Log-probs float32 [M] of ``targets`` from hidden states [M, H], never holding logits [M, V] of a large M."""
+
+    def logp(h: Tensor, t: Tensor) -> Tensor:
+        logits = head(h).float()
+        return -torch.nn.functional.cross_entropy(
+            logits if temperature == 1 else logits / temperature, t, reduction="none"
+        )
+
+    size = max(1, LOGIT_ELEMENTS // head.weight.shape[0])
+    if len(targets) <= size:
+        return logp(hidden, targets)
+    chunks = zip(hidden.split(size), targets.split(size), strict=True)
+    return torch.cat([checkpoint(logp, h, t, use_reentrant=False) for h, t in chunks])
 
 
 class Totals:

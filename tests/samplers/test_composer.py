@@ -53,7 +53,7 @@ def test_one_round_trains_on_what_was_asked_in_request_order(hand) -> None:
     rounds, batch = hand.step(sampler, hand.context(sampler), hand.right)
     assert len(rounds) == 1 and [r.n for r in rounds[0]] == [4] * 4
     assert [p.task for _, p in batch] == [r.task for r in rounds[0]]
-    assert not sampler.underfilled and set(sampler.admitted.values()) == {True}
+    assert not sampler._step.underfilled and set(sampler.admitted.values()) == {True}
 
 
 def test_refills_replace_rejected_groups_and_never_ask_for_a_task_again(hand) -> None:
@@ -92,7 +92,7 @@ def test_the_budget_clips_in_request_order_and_clipped_tasks_were_never_opened(h
     rounds, batch = hand.step(sampler, ctx, hand.mixed)
     assert [r.n for r in rounds[0]] == [4, 4, 3] and ctx.left.rollouts == 0
     assert len(sampler.selector.heard[0]) == 3 and len(batch) == 3
-    assert sampler.underfilled and sampler.metrics()["sampler/underfilled"] == 1
+    assert sampler._step.underfilled and sampler.metrics()["sampler/underfilled"] == 1
 
 
 def test_a_task_is_not_opened_below_the_allocators_minimum(hand) -> None:
@@ -163,7 +163,7 @@ def test_a_fault_is_no_trial(hand) -> None:
 def test_a_group_without_trials_is_neither_trained_on_nor_counted(hand) -> None:
     sampler = sampler_of(selector=MoPPS())
     _, batch = hand.step(sampler, hand.context(sampler), lambda r: [None] * r.n)
-    assert not batch and sampler.underfilled
+    assert not batch and sampler._step.underfilled
     assert (sampler.selector.alpha == 1).all() and (sampler.stats.visits == 0).all()
 
 

@@ -59,6 +59,21 @@ def test_verdicts_come_back_in_the_order_of_the_items(pool: VerifierPool) -> Non
     assert all(v.passed and v.status is Status.OK and v.seconds >= 0 for v in verdicts)
 
 
+def test_waiting_for_a_hanging_grader_can_be_stopped() -> None:
+    class Enough(Exception):
+        pass
+
+    started = time.monotonic()
+
+    def poll() -> None:
+        if time.monotonic() - started > 1.0:
+            raise Enough
+
+    with VerifierPool(Faulty(), workers=1, deadline=300.0, poll=poll) as pool, pytest.raises(Enough):
+        ask(pool, "sleep 60")
+    assert time.monotonic() - started < 30
+
+
 def test_no_items_no_verdicts(pool: VerifierPool) -> None:
     assert pool.grade([]) == []
 

@@ -83,7 +83,7 @@ def read_jsonl(path: str | Path) -> list[Row]:
         raise InputError(f"no file {str(path)!r}: give one with a JSON object a line, dataset.path=FILE.jsonl")
     rows, bad = [], []
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rftlab.core import Bool, Group, InputError, Int, Outcomes, Pick, Request, TaskPool
+from rftlab.core import Bool, Float, Group, InputError, Int, Outcomes, Pick, Request, TaskPool
 from rftlab.samplers.base import Admission, Allocator, Part, Selector
 
 
@@ -18,7 +18,9 @@ def class_name(part: Part) -> str:
 def check_tasks(selector: Selector, method: str, tasks: Int, most: int, taken: Bool) -> None:
     """``tasks`` must be at most ``most`` distinct indices that are not ``taken`` (bool [N])."""
     wrong = None
-    if len(tasks) > most:
+    if not isinstance(tasks, np.ndarray) or not np.issubdtype(tasks.dtype, np.integer):
+        wrong = f"{getattr(tasks, 'dtype', type(tasks).__name__)}, wanted an array of integers"
+    elif len(tasks) > most:
         wrong = f"{len(tasks)} tasks, wanted {most} at most"
     elif len(tasks) and (tasks.min() < 0 or tasks.max() >= len(taken)):
         wrong = f"indices in [{tasks.min()}, {tasks.max()}] of a pool of {len(taken)}"
@@ -28,6 +30,13 @@ def check_tasks(selector: Selector, method: str, tasks: Int, most: int, taken: B
         wrong = f"task {tasks[taken[tasks]][0]}, which is taken"
     if wrong:
         raise ValueError(f"{class_name(selector)}.{method} returned {wrong}")
+
+
+def check_prediction(selector: Selector, rate: Float | None, n: int) -> Float | None:
+    """``rate`` must be float64 [N] or None; it is handed on."""
+    if rate is not None and np.shape(rate) != (n,):
+        raise ValueError(f"{class_name(selector)}.predict returned the shape {np.shape(rate)}, wanted ({n},) or None")
+    return rate
 
 
 def check_numbers(allocator: Allocator, method: str, n: Int, rows: int, least: int) -> None:

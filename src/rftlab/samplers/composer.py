@@ -12,7 +12,15 @@ import numpy as np
 from rftlab.core import Feedback, Float, Group, Need, Pick, Purpose, Request, StepContext, TaskPool, UpdateInfo
 from rftlab.samplers.base import Admission, Allocator, Part, Selector
 from rftlab.samplers.carry import group_from_state, group_to_state
-from rftlab.samplers.checks import check_numbers, check_pick, check_same, check_tasks, check_told, class_name
+from rftlab.samplers.checks import (
+    check_numbers,
+    check_pick,
+    check_prediction,
+    check_same,
+    check_tasks,
+    check_told,
+    class_name,
+)
 from rftlab.samplers.references import Filter
 from rftlab.samplers.stats import TaskStats
 from rftlab.samplers.step import Step, charge
@@ -138,11 +146,6 @@ class TaskSampler:
         """Task -> admitted, for every task settled in this step."""
         return dict(self._step.settled)
 
-    @property
-    def underfilled(self) -> bool:
-        """Whether this step closed with fewer than P groups."""
-        return self._step.underfilled
-
     def predict(self) -> Float | None:
         """float64 [N], the pass rates believed now; None = the selector believes nothing."""
         return self.selector.predict()
@@ -199,7 +202,7 @@ class TaskSampler:
         ctx.stats = self.stats
         taken = self.filtered.copy()
         taken[[g.task.index for g in self.carried]] = True
-        self._step = Step(taken, predicted=self.selector.predict())
+        self._step = Step(taken, predicted=check_prediction(self.selector, self.selector.predict(), len(self.pool)))
 
     def _probe(self, ctx: StepContext) -> list[Request]:
         """Measurements before the first selection; none where they would leave no round to train in."""
@@ -281,12 +284,10 @@ class TaskSampler:
         share = self.short_steps / self.steps
         if self.steps >= 20 and share > 0.05 and not self._warned:
             self._warned = True
-            log.warning(
-                "%d of %d steps had fewer than %d groups to train on: raise budget.step_rollouts or budget.max_rounds",
-                self.short_steps,
-                self.steps,
-                ctx.target_groups,
+            said = (
+                "%d of %d steps had fewer than %d groups to train on: raise budget.step_rollouts or budget.max_rounds"
             )
+            log.warning(said, self.short_steps, self.steps, ctx.target_groups)
         self._counts = step.counts() | {
             "rounds": ctx.round,
             "surplus": max(0, ready - ctx.target_groups),

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rftlab.core import InputError, Status, Task, Verdict
@@ -30,6 +30,8 @@ START_LIMIT = 60.0
 """Seconds within which a worker must report ready."""
 START_TRIES = 3
 """Failed starts in a row before the pool gives up."""
+POLL_SECONDS = 0.5
+"""Longest wait between two looks at whether the run was asked to stop."""
 MAX_CHUNK = 64
 """Items handed out at once: enough to hide the cost of a message, few enough that little waits behind a hang."""
 
@@ -108,10 +110,16 @@ class VerifierPool:
         workers: processes.
         deadline: seconds of wall clock that one item may take.
         memory_gib: bound on a worker's address space; None = no bound.
+        poll: called while waiting for verdicts, a few times a second; may raise to stop.
     """
 
     def __init__(
-        self, verifier: Verifier, workers: int = 2, deadline: float = 10.0, memory_gib: float | None = None
+        self,
+        verifier: Verifier,
+        workers: int = 2,
+        deadline: float = 10.0,
+        memory_gib: float | None = None,
+        poll: Callable[[], None] = lambda: None,
     ) -> None:
         if workers < 1:
             raise InputError(f"{workers} verifier workers: wanted at least 1, verifier.pool.workers=2")
@@ -119,14 +127,14 @@ class VerifierPool:
             raise InputError(f"a verifier deadline of {deadline:g} s: wanted more than 0, verifier.pool.deadline=10")
         if memory_gib is not None and memory_gib < 0.25:
             raise InputError(f"{memory_gib:g} GiB for a verifier: wanted at least 0.25, verifier.pool.memory_gib=2")
-        self.verifier = verifier
+        self.verifier, self.poll = verifier, poll
         self.deadline = deadline
         self.reasons: dict[int, str] = {}
         """Of the last call of ``grade``: position -> why that item is a fault or was stopped."""
         self.replaced = 0
         """Workers replaced so far."""
         self._failed_starts = 0
-        self._first_message = b"" if verifier.trusted else pickle.dumps((verifier, memory_gib))
+        self._first_message = b"" if verifier.trusted else _pickled(verifier, memory_gib)
         self._selector = selectors.DefaultSelector()
         self._workers: list[Worker] = []
         for _ in range(0 if verifier.trusted else workers):
@@ -181,7 +189,8 @@ class VerifierPool:
         """Waits for answers, at most until the next deadline; settles items whose worker is dead or overdue."""
         busy = [w for w in self._workers if w.hand or not w.ready]
         next_deadline = min((w.since + self._limit(w) for w in busy), default=time.monotonic())
-        answered = self._selector.select(max(0.0, next_deadline - time.monotonic()))
+        self.poll()
+        answered = self._selector.select(min(POLL_SECONDS, max(0.0, next_deadline - time.monotonic())))
         for key, _ in answered:
             self._take(key.data, verdicts, waiting)
         for worker in [w for w in self._workers if w.hand or not w.ready]:
@@ -256,7 +265,17 @@ class VerifierPool:
         return code
 
 
-def build_pool(cfg: Any) -> VerifierPool:
+def _pickled(verifier: Verifier, memory_gib: float | None) -> bytes:
+    try:
+        return pickle.dumps((verifier, memory_gib))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"verifier {type(verifier).__qualname__} cannot be sent to a worker process ({error}): define its class at "
+            "the top of an importable module and keep only plain data in it"
+        ) from error
+
+
+def build_pool(cfg: Any, poll: Callable[[], None] = lambda: None) -> VerifierPool:
     """The pool of a ``verifier`` group: ``check`` is instantiated, ``pool`` holds workers, deadline and memory_gib."""
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -268,4 +287,6 @@ def build_pool(cfg: Any) -> VerifierPool:
         if isinstance(cause, InputError):
             raise cause from None
         raise InputError(f"verifier {cfg.name!r} cannot be built, see verifier.check.*: {cause}") from error
-    return VerifierPool(verifier, **cfg.pool)
+    if not isinstance(verifier, Verifier):
+        raise InputError(f"verifier.check._target_={cfg.check._target_} is no rftlab.verifiers.base.Verifier")
+    return VerifierPool(verifier, **cfg.pool, poll=poll)
