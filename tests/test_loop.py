@@ -324,3 +324,29 @@ def test_changed_references_are_another_run(tmp_path):
     file.write_text("".join(json.dumps({**r, "weak": 0.3}) + "\n" for r in rows))
     with pytest.raises(InputError, match="belongs to another run: pool_arrays differ"):
         run(tmp_path, *command, "budget.steps=4")
+
+
+def test_checkpoints_left_aside_never_push_out_new_ones(trained, tmp_path):
+    shutil.copytree(trained.parents[3], tmp_path / "o")
+    (path,) = (tmp_path / "o").glob("*/*/*/seed0")
+    (path / "checkpoints" / "step_000006" / "state.npz").write_bytes(b"garbage")
+    run(tmp_path / "o", "sampler=bots", "budget.steps=7", "checkpoint.every_steps=1")
+    assert [p.name for p in checkpoint.complete(path / "checkpoints")] == ["step_000006", "step_000007"]
+    assert checkpoint.load(path / "checkpoints" / "step_000006")["step"] == 6
+
+
+def test_an_evaluation_that_only_a_shorter_run_asked_for_leaves_no_file(tmp_path):
+    small = ["engine=sim", "eval.every_rollouts=1000", "budget.rollouts=1000"]
+    run(tmp_path, *small, "budget.steps=3")
+    path = run(tmp_path, *small, "budget.steps=6")
+    assert sorted(p.name for p in (path / "evals").iterdir()) == ["step_000000.jsonl", "step_000006.jsonl"]
+
+
+@pytest.mark.parametrize("damage", [("adapter_config.json", "{"), ("adapter_model.safetensors", "garbage")])
+def test_a_damaged_adapter_is_one_line(trained, tmp_path, damage):
+    shutil.copytree(trained / "adapters" / "last", tmp_path / "a")
+    (tmp_path / "a" / damage[0]).write_text(damage[1])
+    with pytest.raises(InputError, match=r"init_from=.*(is damaged|does not load)"):
+        run(tmp_path, f"init_from={tmp_path / 'a'}")
+    with pytest.raises(InputError, match=r"model.lora.targets=foo"):
+        run(tmp_path, "model.lora.targets=foo")

@@ -42,14 +42,19 @@ def save(root: Path, step: int, state: dict[str, Any], write: Callable[[Path], N
     shutil.rmtree(root / f".tmp_old_{step:06d}", ignore_errors=True)
     _fsync(root)
     for old in complete(root)[:-keep]:
-        (old / MARK).unlink()
-        shutil.rmtree(old)
+        remove(old)
     return final
 
 
 def complete(root: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
     return sorted(p.parent for p in root.glob(f"step_*/{MARK}") if p.parent.name.removeprefix("step_").isdigit())
+
+
+def remove(checkpoint: Path) -> None:
+    """Deletes a checkpoint; its mark goes first, so that half of it is never taken for one."""
+    (checkpoint / MARK).unlink()
+    shutil.rmtree(checkpoint)
 
 
 def step_of(checkpoint: Path) -> int:

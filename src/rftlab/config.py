@@ -56,7 +56,7 @@ RULES: list[_Rule] = [
     *_at_least(1, "budget.tokens", "algo.is_cap"),
     *_at_least(0, "seed", "eval.seed", "eval.temperature", "eval.top_k", "tracking.completions", "algo.lr", "algo.kl"),
     *_at_least(0, "algo.warmup_rollouts", "algo.weight_decay", "algo.clip_high"),
-    *_above(0, "verifier.pool.deadline", "verifier.pool.memory_gib", "tracking.init_timeout"),
+    *_above(0, "verifier.pool.deadline", "verifier.pool.memory_gib"),
     *_at_least(-1, "tracking.save_completions"),
     *_above(
         0, "budget.seconds", "algo.max_grad_norm", "algo.max_logp_gap", "model.lora.alpha", "tracking.init_timeout"
@@ -67,6 +67,9 @@ RULES: list[_Rule] = [
     ("algo.betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two numbers in [0, 1)"),
     ("algo.clip_low", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
     ("algo.lr", math.isfinite, "a finite number"),
+    ("seed", lambda v: v < 2**63, "less than 2^63"),
+    ("verifier.check.strip", lambda v: isinstance(v, bool), "true or false"),
+    ("verifier.check.casefold", lambda v: isinstance(v, bool), "true or false"),
     ("engine.max_rows", lambda v: isinstance(v, int) and v >= 1, "a whole number of at least 1"),
     ("engine.merged", lambda v: isinstance(v, bool), "true, false or null"),
     ("eval.top_p", lambda v: 0 < v <= 1, "a number in (0, 1]"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from rftlab.evaluate import Evaluator
 from rftlab.samplers.build import build_sampler
 from rftlab.samplers.composer import TaskSampler
 from rftlab.verifiers.pool import VerifierPool, build_pool
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -118,7 +115,7 @@ def adapter_of(run: str | None) -> Path | None:
     if run is None:
         return None
     for folder in (Path(run) / "adapters" / "last", Path(run)):
-        if (folder / "adapter_config.json").is_file():
+        if all((folder / name).is_file() for name in ("adapter_config.json", "adapter_model.safetensors")):
             return folder
     best = Path(run) / "adapters" / "best"
     hint = f"the run is unfinished, give init_from={best}" if best.is_dir() else "give a finished run or an adapter"

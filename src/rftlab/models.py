@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from rftlab.core import InputError
 from rftlab.prompts import model_source
@@ -56,8 +57,12 @@ def stored_config(model: Any) -> Any:
 
 
 def _not_loaded(path: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0]
+    reason = _first_line(error)
     return f"model.path={path}: no model could be loaded ({reason}); give a folder or, with a network, a hub name"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, train: bool) -> Any:
@@ -65,7 +70,10 @@ def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, tr
     from peft import LoraConfig, PeftModel, get_peft_model
 
     if init_from is not None:
-        return PeftModel.from_pretrained(base, str(init_from), is_trainable=train)
+        try:
+            return PeftModel.from_pretrained(base, str(init_from), is_trainable=train)
+        except (SafetensorError, RuntimeError, ValueError) as error:
+            raise InputError(f"init_from={init_from}: the adapter does not load ({_first_line(error)})") from error
     targets = model.lora.targets if isinstance(model.lora.targets, str) else list(model.lora.targets)
     lora = LoraConfig(
         task_type="CAUSAL_LM",
@@ -75,13 +83,20 @@ def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, tr
         target_modules=targets,
     )
     torch.manual_seed(seed)
-    return get_peft_model(base, lora)
+    try:
+        return get_peft_model(base, lora)
+    except ValueError as error:
+        raise InputError(f"model.lora.targets={targets}: {_first_line(error)}; all-linear fits every model") from error
 
 
 def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
     """Raises ``InputError`` when the adapter in ``folder`` was made for another base or in another shape."""
-    stored = json.loads((folder / "adapter_config.json").read_text())
-    base, wanted = str(stored["base_model_name_or_path"]), model_source(model.path)
+    try:
+        stored = json.loads((folder / "adapter_config.json").read_text())
+        base, shape = str(stored["base_model_name_or_path"]), {k: stored[k] for k in ("r", "lora_alpha")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"init_from={folder}: adapter_config.json is damaged ({error})") from error
+    wanted = model_source(model.path)
     # folders may have moved since: their last name decides
     if base != wanted and Path(base).name != Path(wanted).name:
         raise InputError(
@@ -89,8 +104,8 @@ def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
             "choose its own by model=NAME"
         )
     for key, name in (("r", "r"), ("lora_alpha", "alpha")):
-        if train and stored[key] != model.lora[name]:
+        if train and shape[key] != model.lora[name]:
             raise InputError(
-                f"init_from={folder} has {name}={stored[key]}, model.lora.{name}={model.lora[name]} was asked for; "
-                f"give model.lora.{name}={stored[key]}"
+                f"init_from={folder} has {name}={shape[key]}, model.lora.{name}={model.lora[name]} was asked for; "
+                f"give model.lora.{name}={shape[key]}"
             )

@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 MAX_LOGP_GAP = {torch.float32: 1e-3, torch.bfloat16: 0.03}
 """Canary: largest tolerated mean |logp engine - logp trainer| by the dtype of the weights, in nats per token.
 
-What an engine does wrong shows once it has moved the log-probs by more than that: at once in float32 (healthy gaps are
-about 1e-6); in bfloat16, where healthy gaps reach 5e-3, a stale engine shows when the policy has moved on far enough.
+At temperature 1; a lower one raises it in proportion. What an engine does wrong shows once it has moved the log-probs
+by more than that: at once in float32 (healthy gaps are about 1e-6); in bfloat16, where healthy gaps are about 5e-3 and
+reach 2e-2 at high learning rates, a stale engine shows when the policy has moved on far enough.
 """
 
 
@@ -64,7 +65,9 @@ class Policy:
             self.optimizer = torch.optim.AdamW(
                 self.parameters, lr=algo.lr, betas=tuple(algo.betas), weight_decay=algo.weight_decay
             )
-            self.max_gap = algo.max_logp_gap if algo.max_logp_gap is not None else MAX_LOGP_GAP[self.dtype]
+            # dividing logits by a low temperature magnifies their rounding
+            by_dtype = MAX_LOGP_GAP[self.dtype] * max(1.0, 1.0 / algo.temperature)
+            self.max_gap = algo.max_logp_gap if algo.max_logp_gap is not None else by_dtype
         self.version = 0
         self.bad_steps = 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from rftlab.rundir import RunDir, write_atomic
 from rftlab.signals import Stopped
 from rftlab.terminal import Console
 from rftlab.tracking import Tracker
-
-log = logging.getLogger(__name__)
 
 LENGTH = ("steps", "rollouts", "tokens", "seconds")
 """What bounds a run under ``budget``; a longer run of the same fingerprint is the same run, extended.
@@ -118,6 +115,9 @@ class Run:
         self.console.start([str(self.path), *lab.title()])
         self._restore(lab)
         self.tracker.cut(self.step)
+        if "eval/accuracy" not in self.row:  # a shorter run ended here and was evaluated for that alone
+            (self.path / "evals" / f"step_{self.step:06d}.jsonl").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "adapters" / "last", ignore_errors=True)
         if (lost := self.step - len(self.tracker.rows())) > 0:
             self.console.note(
                 f"metrics.jsonl lacks {lost} of the first {self.step} rows: they were lost before this start"
@@ -140,6 +140,9 @@ class Run:
         self.ledger = Ledger(**state["ledger"])
         self.next_eval, self.best, self.clipped_at = state["next_eval"], state["best"], state["clipped_at"]
         self._saved = self.step
+        for later in there:  # damaged, or of a shorter run's end: they would count as the newest
+            if checkpoint.step_of(later) > self.step:
+                checkpoint.remove(later)
         if (folder / "best").is_dir():
             checkpoint.replace_folder(self.path / "adapters" / "best", lambda to: _copy(folder / "best", to))
         self.console.note(f"going on after step {self.step}, from {folder.name}")
@@ -153,8 +156,7 @@ class Run:
             lab.learner.load(folder)
             return state
         except Exception as error:  # every reader has errors of its own for damaged bytes
-            reason = str(error).splitlines()[0] if str(error) else "no message"
-            self.console.note(f"{folder} is damaged and left aside ({type(error).__name__}: {reason[:200]})")
+            self.console.note(f"{folder} is damaged and left aside ({type(error).__name__})")
             return None
 
     def _start_anew(self, there: list[Path]) -> None:
@@ -210,7 +212,9 @@ class Run:
 
     def log(self) -> None:
         assert self.tracker is not None
-        self.row |= self.clock.take() | self.ledger.metrics()
+        for phase, seconds in self.clock.take().items():
+            self.row[phase] = self.row.get(phase, 0.0) + seconds
+        self.row |= self.ledger.metrics()
         self.tracker.log(self.row)
         self.console.step(self.row, steps=self.cfg.budget.steps, rollouts=total_rollouts(self.cfg.budget))
         self._set_status("running")

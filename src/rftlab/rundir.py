@@ -22,7 +22,7 @@ PACKAGES = ("torch", "transformers", "peft", "numpy", "hydra-core", "wandb", "vl
 
 def write_atomic(path: Path, text: str) -> None:
     """Writes ``text`` so that a reader, or a crash, sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.tmp")  # the directory has one owner, and so has this name
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
