@@ -333,6 +333,7 @@ def test_checkpoints_left_aside_never_push_out_new_ones(trained, tmp_path):
     run(tmp_path / "o", "sampler=bots", "budget.steps=7", "checkpoint.every_steps=1")
     assert [p.name for p in checkpoint.complete(path / "checkpoints")] == ["step_000006", "step_000007"]
     assert checkpoint.load(path / "checkpoints" / "step_000006")["step"] == 6
+    assert (path / "checkpoints" / "aside_step_000006" / "state.npz").read_bytes() == b"garbage"  # nothing is lost
 
 
 def test_an_evaluation_that_only_a_shorter_run_asked_for_leaves_no_file(tmp_path):

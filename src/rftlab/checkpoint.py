@@ -42,7 +42,8 @@ def save(root: Path, step: int, state: dict[str, Any], write: Callable[[Path], N
     shutil.rmtree(root / f".tmp_old_{step:06d}", ignore_errors=True)
     _fsync(root)
     for old in complete(root)[:-keep]:
-        remove(old)
+        (old / MARK).unlink()  # first, so that half of it is never taken for one
+        shutil.rmtree(old)
     return final
 
 
@@ -51,10 +52,11 @@ def complete(root: Path) -> list[Path]:
     return sorted(p.parent for p in root.glob(f"step_*/{MARK}") if p.parent.name.removeprefix("step_").isdigit())
 
 
-def remove(checkpoint: Path) -> None:
-    """Deletes a checkpoint; its mark goes first, so that half of it is never taken for one."""
-    (checkpoint / MARK).unlink()
-    shutil.rmtree(checkpoint)
+def put_aside(checkpoint: Path) -> None:
+    """Takes a checkpoint out of the sequence without losing it: what could not be read may be whole all the same."""
+    aside = checkpoint.with_name(f"aside_{checkpoint.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.replace(checkpoint, aside)
 
 
 def step_of(checkpoint: Path) -> int:

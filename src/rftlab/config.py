@@ -244,6 +244,7 @@ NOT_IDENTITY = (
 """Keys that change where, how fast or how often something is written, not what is learnt. Threads and micro-batches
 move sums in the last bits only, as another machine would."""
 LENGTH = ("budget.steps", "budget.rollouts", "budget.tokens", "budget.seconds")
+"""What bounds a run."""
 
 
 def fingerprint(cfg: DictConfig, reads_progress: bool) -> str:

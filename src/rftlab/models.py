@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from rftlab.core import InputError
-from rftlab.prompts import model_source
+from rftlab.prompts import first_line, model_source
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LOGIT_TRANSFORMS = ("logits_scaling", "logit_scale", "final_logit_softcapping")
@@ -57,12 +57,8 @@ def stored_config(model: Any) -> Any:
 
 
 def _not_loaded(path: str, error: Exception) -> str:
-    reason = _first_line(error)
+    reason = first_line(error)
     return f"model.path={path}: no model could be loaded ({reason}); give a folder or, with a network, a hub name"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, train: bool) -> Any:
@@ -73,7 +69,7 @@ def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, tr
         try:
             return PeftModel.from_pretrained(base, str(init_from), is_trainable=train)
         except (SafetensorError, RuntimeError, ValueError) as error:
-            raise InputError(f"init_from={init_from}: the adapter does not load ({_first_line(error)})") from error
+            raise InputError(f"init_from={init_from}: the adapter does not load ({first_line(error)})") from error
     targets = model.lora.targets if isinstance(model.lora.targets, str) else list(model.lora.targets)
     lora = LoraConfig(
         task_type="CAUSAL_LM",
@@ -86,7 +82,7 @@ def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, tr
     try:
         return get_peft_model(base, lora)
     except ValueError as error:
-        raise InputError(f"model.lora.targets={targets}: {_first_line(error)}; all-linear fits every model") from error
+        raise InputError(f"model.lora.targets={targets}: {first_line(error)}; all-linear fits every model") from error
 
 
 def check_adapter(folder: Path, model: Any, *, train: bool) -> None:

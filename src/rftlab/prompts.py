@@ -24,6 +24,11 @@ def model_source(path: str) -> str:
     return str(folder)
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its name when it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 class Prompts:
     """Tokenizer, chat template, stop tokens."""
 
@@ -39,9 +44,8 @@ class Prompts:
         try:
             return cls(AutoTokenizer.from_pretrained(source, revision=revision))
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"model.path={path}: no tokenizer could be loaded ({reason}); "
+                f"model.path={path}: no tokenizer could be loaded ({first_line(error)}); "
                 "give a folder or, with a network, a name on the hub"
             ) from error
 

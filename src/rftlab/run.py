@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from rftlab import checkpoint
 from rftlab.clock import Clock
-from rftlab.config import run_dir, schedule_reads_progress
+from rftlab.config import LENGTH, run_dir, schedule_reads_progress
 from rftlab.core import InputError
 from rftlab.evaluate import Evaluation
 from rftlab.lab import Lab
@@ -20,14 +20,6 @@ from rftlab.rundir import RunDir, write_atomic
 from rftlab.signals import Stopped
 from rftlab.terminal import Console
 from rftlab.tracking import Tracker
-
-LENGTH = ("steps", "rollouts", "tokens", "seconds")
-"""What bounds a run under ``budget``; a longer run of the same fingerprint is the same run, extended.
-
-The last step of a run that ends by its rollouts may be cut short. Its checkpoint says under which total: a longer run
-goes on from the one before, so that it equals a run that was as long from the start.
-"""
-
 
 UNGRADED_STEPS = 3
 """Consecutive steps in which every rollout is a fault before the run stops."""
@@ -38,6 +30,10 @@ class Run:
 
     A checkpoint of step n is taken at the boundary after step n and holds n's row, logged or not yet. A resumed run
     cuts the records back to before that row, logs it and goes on: stopping anywhere leaves one clean record.
+
+    A longer run of the same fingerprint is the same run, extended. The last step of a run that ends by its rollouts may
+    be cut short. Its checkpoint says under which total: a longer run goes on from the one before, so that it equals a
+    run that was as long from the start.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -96,7 +92,7 @@ class Run:
         return False
 
     def _length(self) -> dict[str, Any]:
-        return {k: self.cfg.budget[k] for k in LENGTH}
+        return {key: OmegaConf.select(self.cfg, key) for key in LENGTH}
 
     def start(self, lab: Lab) -> None:
         """Identity, records, and the newest complete checkpoint if there is one."""
@@ -140,9 +136,9 @@ class Run:
         self.ledger = Ledger(**state["ledger"])
         self.next_eval, self.best, self.clipped_at = state["next_eval"], state["best"], state["clipped_at"]
         self._saved = self.step
-        for later in there:  # damaged, or of a shorter run's end: they would count as the newest
+        for later in there:  # not readable now, or of a shorter run's end: they would count as the newest
             if checkpoint.step_of(later) > self.step:
-                checkpoint.remove(later)
+                checkpoint.put_aside(later)
         if (folder / "best").is_dir():
             checkpoint.replace_folder(self.path / "adapters" / "best", lambda to: _copy(folder / "best", to))
         self.console.note(f"going on after step {self.step}, from {folder.name}")

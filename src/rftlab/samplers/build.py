@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from rftlab.core import InputError, Need, TaskPool
+from rftlab.nearest import nearest
 from rftlab.samplers.base import Admission, Allocator, Part, Selector
 from rftlab.samplers.composer import TaskSampler
 
@@ -79,8 +79,8 @@ def _part(group: str, cfg: Mapping[str, Any] | None, kind: type[Part]) -> Any:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in options.values())
     for key in cfg.keys() - options.keys() - {"_target_"}:
         if not takes_any:
-            near = difflib.get_close_matches(key, options, 1)
-            hint = f"did you mean sampler.{group}.{near[0]}?" if near else f"it has: {', '.join(options) or 'none'}"
+            near = nearest(key, options)
+            hint = f"did you mean sampler.{group}.{near}?" if near else f"it has: {', '.join(options) or 'none'}"
             raise InputError(f"sampler.{group} ({cls.__name__}) has no option {key!r}: {hint}")
     try:
         return instantiate(cfg, _convert_="all")
