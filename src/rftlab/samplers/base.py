@@ -108,6 +108,10 @@ class Allocator(Part):
     min_first: int = 2
     """A task is not opened with fewer rollouts than ``min(first, min_first)``."""
 
+    def rounds(self) -> int:
+        """The most rounds that it can take for a task, known after ``bind``; ``budget.max_rounds`` must allow it."""
+        return 1
+
     def first(self, tasks: Int, ctx: StepContext) -> Int:
         """Rollouts int64 [P] to begin with, at least 1 each. Pure."""
         raise NotImplementedError

@@ -8,7 +8,7 @@ import numpy as np
 
 from rftlab.core import Bool, Feedback, Float, InputError, Int, StepContext, TaskPool
 from rftlab.samplers.base import Selector
-from rftlab.samplers.selectors.ranking import lowest
+from rftlab.samplers.selectors.ranking import lowest, subset
 
 
 class MoPPS(Selector):
@@ -72,10 +72,7 @@ class MoPPS(Selector):
 
     def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
         rng = ctx.rng
-        among = np.flatnonzero(~taken)
-        if self.candidates is not None:
-            size = max(m, round(self.candidates * ctx.target_groups))
-            among = rng.choice(among, size=min(size, len(among)), replace=False)
+        among = subset(np.flatnonzero(~taken), m, self.candidates, ctx, rng)
         rate = rng.beta(self.alpha, self.beta) if self.thompson else self.predict()
         return lowest(self.score(rate), among, m, rng)
 

@@ -1,27 +1,58 @@
-"""Taking the best of many."""
+"""Taking some of many: the best, a weighted draw, a subset to look at."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from rftlab.core import Float, Int
+from rftlab.core import EMPTY, Float, Int, StepContext
 
 
 def lowest(score: Float, among: Int, m: int, rng: np.random.Generator) -> Int:
-    """The ``m`` tasks of ``among`` with the lowest score, lowest first; ties fall at random.
+    """The ``m`` tasks of ``among`` with the lowest score, lowest first; ties fall at random. O(K).
 
     Equal scores are the norm at the start, when every belief is the prior. Index order would then pick the head of the
-    file; here the tasks are shuffled before a stable choice, so that equal ones are equally likely.
+    file; here those that tie at the cut are drawn, and equal ones stand in random order.
 
     Args:
-        score: float64 [N].
+        score: float [N], no NaN; ``inf`` = last.
         among: int64 [K], distinct task indices to choose from.
         m: How many; fewer come back when K < m.
         rng: Decides ties.
     """
-    shuffled = rng.permutation(among)
-    values = score[shuffled]
-    if m < len(shuffled):
-        best = np.argpartition(values, m)[:m]
-        shuffled, values = shuffled[best], values[best]
-    return shuffled[np.argsort(values, kind="stable")]
+    m = min(m, len(among))
+    if m <= 0:
+        return EMPTY
+    values = score[among]
+    chosen = np.arange(len(among))
+    if m < len(among):
+        cut = np.partition(values, m - 1)[m - 1]
+        sure = np.flatnonzero(values < cut)
+        tied = rng.choice(np.flatnonzero(values == cut), size=m - len(sure), replace=False)
+        chosen = np.concatenate([sure, tied])
+    chosen = rng.permutation(chosen)
+    return among[chosen[np.argsort(values[chosen], kind="stable")]]
+
+
+def weighted(weight: Float, among: Int, m: int, rng: np.random.Generator) -> Int:
+    """A draw of ``m`` distinct tasks, each next one in proportion to its weight; O(K), in the order of the draw.
+
+    An exponential race: the first m arrivals of independent clocks with these rates are such a draw (Efraimidis and
+    Spirakis, 2006). Tasks of weight 0 come last, at random, and only when the others do not suffice.
+
+    Args:
+        weight: float [N], finite and at least 0.
+        among: int64 [K], distinct task indices to choose from.
+        m: How many; fewer come back when K < m.
+        rng: Makes the draw.
+    """
+    w = weight[among]
+    arrival = np.divide(rng.standard_exponential(len(among)), w, out=np.full(len(among), np.inf), where=w > 0)
+    return among[lowest(arrival, np.arange(len(among)), m, rng)]
+
+
+def subset(among: Int, m: int, candidates: float | None, ctx: StepContext, rng: np.random.Generator) -> Int:
+    """A fresh uniform subset of ``candidates`` batches of P tasks, at least ``m`` of them; None = all of ``among``."""
+    if candidates is None:
+        return among
+    size = max(m, round(candidates * ctx.target_groups))
+    return rng.choice(among, size=min(size, len(among)), replace=False)
