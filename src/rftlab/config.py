@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rftlab.datasets.base import Dataset
 
 
-OPEN = ("sampler.selector", "sampler.allocator", "sampler.admission", "engine", "dataset", "verifier.check")
+OPEN = ("sampler.selector", "sampler.allocator", "sampler.admission", "engine", "dataset", "verifier.check", "features")
 """Nodes whose keys are the keyword arguments of their ``_target_``."""
 
 DATASET_LABELS = ("name",)
@@ -55,6 +55,8 @@ RULES: list[_Rule] = [
     *_at_least(1, "model.max_new_tokens", "model.context", "model.micro_batch_tokens", "model.lora.r"),
     *_at_least(1, "budget.tokens", "algo.is_cap"),
     *_at_least(0, "seed", "eval.seed", "eval.temperature", "eval.top_k", "tracking.completions", "algo.lr", "algo.kl"),
+    *_at_least(0, "panel.tasks", "panel.seed"),
+    *_at_least(1, "panel.rollouts"),
     *_at_least(0, "algo.warmup_rollouts", "algo.weight_decay", "algo.clip_high"),
     *_above(0, "verifier.pool.deadline", "verifier.pool.memory_gib"),
     *_at_least(-1, "tracking.save_completions"),
@@ -230,11 +232,16 @@ def build_dataset(cfg: DictConfig) -> Dataset:
     return load(**{str(k): v for k, v in options.items() if k in accepted or k not in DATASET_LABELS})
 
 
-def schedule_reads_progress(cfg: DictConfig) -> bool:
-    """Whether a part of the sampler reads how much of the run is done."""
+def sampler_needs(cfg: DictConfig) -> frozenset[Need]:
+    """What the parts of ``cfg.sampler`` need, known before there is a pool."""
     from rftlab.samplers.build import build_parts
 
-    return any(Need.PROGRESS in part.needs() for part in build_parts(cfg.sampler).values())
+    return frozenset().union(*(part.needs() for part in build_parts(cfg.sampler).values()))
+
+
+def schedule_reads_progress(cfg: DictConfig) -> bool:
+    """Whether a part of the sampler reads how much of the run is done."""
+    return Need.PROGRESS in sampler_needs(cfg)
 
 
 NOT_IDENTITY = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rftlab.core import Float, Int, TaskPool, Verdict
+from rftlab.core import Completion, Float, Int, Task, TaskPool, Verdict
 from rftlab.engines.base import Engine, Job, Sampling
 from rftlab.verifiers.pool import VerifierPool
 
@@ -36,6 +36,21 @@ def pass_at_k(wins: Int, trials: Int, k: int) -> Float:
     )
 
 
+def roll_out(
+    engine: Engine,
+    verifier: VerifierPool,
+    tasks: Sequence[Task],
+    n: int,
+    sampling: Sampling,
+    stream: tuple[Any, ...],
+) -> tuple[list[list[Completion]], list[list[Verdict]]]:
+    """n rollouts of every task, and what the verifier says of each."""
+    jobs = [Job(task, 0, n) for task in tasks]
+    done = engine.generate(jobs, sampling, stream)
+    said = verifier.grade([(c.text, job.task) for job, group in zip(jobs, done, strict=True) for c in group])
+    return done, [said[i * n : (i + 1) * n] for i in range(len(jobs))]
+
+
 class Evaluator:
     """Evaluates whatever an engine holds, on a fixed set of tasks with fixed keys.
 
@@ -51,16 +66,12 @@ class Evaluator:
         self.sampling = Sampling(max_new_tokens, cfg.temperature, cfg.top_p, cfg.top_k)
 
     def run(self, engine: Engine) -> Evaluation:
-        n = self.cfg.samples
-        jobs = [Job(task, 0, n) for task in self.pool.tasks[: self.count]]
-        done = engine.generate(jobs, self.sampling, ("eval", self.cfg.seed))
-        items = [(c.text, job.task) for job, group in zip(jobs, done, strict=True) for c in group]
-        verdicts = self.verifier.grade(items)
-        by_task = [verdicts[i * n : (i + 1) * n] for i in range(self.count)]
+        n, tasks = self.cfg.samples, self.pool.tasks[: self.count]
+        done, by_task = roll_out(engine, self.verifier, tasks, n, self.sampling, ("eval", self.cfg.seed))
         wins = np.array([sum(v.passed and v.valid for v in vs) for vs in by_task], np.int64)
         trials = np.array([sum(v.valid for v in vs) for vs in by_task], np.int64)
         tokens = np.array([np.mean([len(c.tokens) for c in group]) for group in done])
-        metrics = self._metrics(wins, trials, verdicts)
+        metrics = self._metrics(wins, trials, [v for vs in by_task for v in vs])
         metrics["eval/tokens_mean"] = float(tokens.mean())
         metrics["eval/truncated"] = float(np.mean([c.finish == "length" for group in done for c in group]))
         return Evaluation(metrics, self._rows(wins, trials, tokens), n * self.count)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class, get_method, instantiate
+from omegaconf import OmegaConf
 
-from rftlab.config import build_dataset
-from rftlab.core import InputError
+from rftlab.calibration import Panel
+from rftlab.config import build_dataset, sampler_needs
+from rftlab.core import InputError, Need
 from rftlab.datasets.base import Dataset
 from rftlab.engines.base import Engine, Learner, Sampling
 from rftlab.evaluate import Evaluator
+from rftlab.features import features
 from rftlab.samplers.build import build_sampler
 from rftlab.samplers.composer import TaskSampler
 from rftlab.verifiers.pool import VerifierPool, build_pool
@@ -31,6 +34,8 @@ class Lab:
     learner: Learner
     engine: Engine
     evaluator: Evaluator
+    panel: Panel | None
+    """None = ``panel.tasks=0``."""
     sampling: Sampling
     """Of training rollouts."""
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -71,7 +76,7 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
         cfg: the composed and checked configuration of ``train``.
         poll: called during long work; may raise to stop it.
     """
-    dataset = build_dataset(cfg)
+    dataset = with_features(cfg, build_dataset(cfg))
     sampler = build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
     with ExitStack() as stack:
         verifier = stack.enter_context(build_pool(cfg.verifier, poll))
@@ -80,8 +85,18 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
         engine.sync(learner)
         evaluator = Evaluator(dataset.eval, verifier, cfg.eval, cfg.model.max_new_tokens)
         sampling = Sampling(cfg.model.max_new_tokens, cfg.algo.temperature)
-        return Lab(cfg, dataset, sampler, verifier, learner, engine, evaluator, sampling, stack.pop_all())
+        panel = Panel(dataset.train, verifier, cfg.panel, sampling) if cfg.panel.tasks else None
+        return Lab(cfg, dataset, sampler, verifier, learner, engine, evaluator, panel, sampling, stack.pop_all())
     raise AssertionError("unreachable")  # ExitStack.__exit__ is typed as able to swallow
+
+
+def with_features(cfg: Any, dataset: Dataset) -> Dataset:
+    """The dataset as the sampler needs it: with the vectors that ``cfg.features`` makes, where a part reads any."""
+    if dataset.train.features is not None or Need.FEATURES not in sampler_needs(cfg):
+        return dataset
+    options: Any = OmegaConf.to_container(cfg.features, resolve=True)
+    source = get_method(cfg.features._target_)(**{k: v for k, v in options.items() if k != "_target_"})
+    return replace(dataset, train=replace(dataset.train, features=features(dataset.train, source, options)))
 
 
 def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[Learner, Engine]:

@@ -17,6 +17,7 @@ class Ledger:
     """Of training steps; evaluation and saving not counted."""
     eval_rollouts: int = 0
     panel_rollouts: int = 0
+    """Spent on the panel on which beliefs are measured."""
     reference_rollouts: int = 0
     """What the reference pass rates cost that this sampler reads."""
 

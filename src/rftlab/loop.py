@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from rftlab import lab as labs
+from rftlab.calibration import step_scores
 from rftlab.core import Budget, Group, Request, StepContext
 from rftlab.engines.base import Job
 from rftlab.lab import Lab
@@ -48,6 +49,8 @@ def loop(lab: Lab, run: Run, stopper: Stopper) -> None:
         if run.evaluation_due():
             with run.clock.timed("eval"):
                 run.evaluated(lab, lab.evaluator.run(lab.engine))
+                if lab.panel and (predicted := lab.sampler.predict()) is not None:
+                    run.panel_read(lab.panel.run(lab.engine, predicted))
         run.log()
         if run.ended:
             return
@@ -88,6 +91,7 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
     sampler.end_step(ctx, info)
     run.clock.call("sync", lab.engine.sync, lab.learner)
     row = step_metrics(generated, batch, ctx.step) | dict(info.metrics) | sampler.metrics()
+    row |= step_scores(generated, sampler.predicted)
     if ctx.left.rollouts < ctx.group_size and total_rollouts(lab.cfg.budget) - rollouts < ctx.group_size:
         run.clipped_at = total_rollouts(lab.cfg.budget)
     trained = {group.task.index for group, _ in batch}

@@ -69,6 +69,15 @@ CATALOGUE: dict[str, Metric] = {
     "sync/logp_gap_max": Metric("nat", "down", "The largest such difference."),
     "sync/is_weight_mean": Metric("1", "none", "Mean importance weight between trainer and engine, before the cap."),
     "sync/is_weight_max": Metric("1", "down", "Largest such weight, before the cap."),
+    # does the sampler's belief hold? (only samplers that predict)
+    "panel/spearman": Metric("1", "up", "Rank correlation of predicted and observed pass rates on the fixed panel."),
+    "panel/mae": Metric("share", "down", "Mean |predicted - observed| rate there, the noise of rollouts included."),
+    "panel/brier": Metric("1", "down", "Mean (predicted - passed)^2 there; p(1 - p) for a perfect belief."),
+    "panel/calibration_error": Metric("share", "down", "Mean |predicted - observed| over tenths of predictions there."),
+    "pred/spearman": Metric("1", "up", "The same on this step's groups: squeezed by selection, not for comparisons."),
+    "pred/mae": Metric("share", "down", "Mean |predicted - observed| on this step's groups, belief before the step."),
+    "pred/brier": Metric("1", "down", "Mean (predicted - passed)^2 on this step's groups, belief before the step."),
+    "pred/calibration_error": Metric("share", "down", "Error over tenths of predictions on this step's groups."),
     # evaluation
     "eval/accuracy": Metric("share", "up", "Mean pass rate over the evaluation tasks (avg@k)."),
     "eval/accuracy_se": Metric("share", "down", "Its standard error over tasks."),
@@ -93,6 +102,7 @@ FAMILIES: dict[str, Metric] = {
     r"eval/pass@[1-9]\d*": Metric("share", "up", "Unbiased estimate of passing at least once in so many tries."),
     r"eval/by_category/.+": Metric("share", "up", "eval/accuracy over one category of the evaluation tasks."),
     r"eval/by_level/.+": Metric("share", "up", "eval/accuracy over one level of the evaluation tasks."),
+    r"panel/tenth_0\.\d/(tasks|said|got)": Metric("", "none", "Reliability by tenths: tasks, predicted, observed."),
     r"sampler/.+": Metric("", "none", "A number that a part of the sampler reports of itself."),
 }
 """Keys by pattern (the whole key must match)."""

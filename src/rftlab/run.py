@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rftlab import checkpoint
+from rftlab.calibration import Reading
 from rftlab.clock import Clock
 from rftlab.config import LENGTH, run_dir, schedule_reads_progress
 from rftlab.core import InputError
@@ -112,7 +113,8 @@ class Run:
         self._restore(lab)
         self.tracker.cut(self.step)
         if "eval/accuracy" not in self.row:  # a shorter run ended here and was evaluated for that alone
-            (self.path / "evals" / f"step_{self.step:06d}.jsonl").unlink(missing_ok=True)
+            for folder in ("evals", "panel"):
+                (self.path / folder / f"step_{self.step:06d}.jsonl").unlink(missing_ok=True)
         shutil.rmtree(self.path / "adapters" / "last", ignore_errors=True)
         if (lost := self.step - len(self.tracker.rows())) > 0:
             self.console.note(
@@ -242,12 +244,22 @@ class Run:
         self.next_eval = (self.ledger.rollouts // every + 1) * every
         self.ledger.eval_rollouts += found.rollouts
         self.row |= found.metrics
-        lines = "".join(json.dumps(row) + "\n" for row in found.rows)
-        (self.path / "evals").mkdir(exist_ok=True)
-        write_atomic(self.path / "evals" / f"step_{self.step:06d}.jsonl", lines)
+        self._keep("evals", found.rows)
         if found.metrics["eval/accuracy"] > self.best:
             self.best = found.metrics["eval/accuracy"]
             checkpoint.replace_folder(self.path / "adapters" / "best", lab.learner.save_weights)
+
+    def panel_read(self, found: Reading) -> None:
+        """Takes a measurement of the panel into the row and the records."""
+        self.ledger.panel_rollouts += found.rollouts
+        self.row |= found.metrics
+        self._keep("panel", found.rows)
+
+    def _keep(self, folder: str, rows: list[dict[str, Any]]) -> None:
+        """Rows of this step boundary, in a file of their own."""
+        (self.path / folder).mkdir(exist_ok=True)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        write_atomic(self.path / folder / f"step_{self.step:06d}.jsonl", lines)
 
     # ---------------------------------------------------------------- checkpoints
 

@@ -110,6 +110,13 @@ class Checkpoint:
 
 
 @dataclass
+class Panel:
+    tasks: int = MISSING
+    rollouts: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
 class Workers:
     workers: int = MISSING
     deadline: float = MISSING
@@ -173,6 +180,8 @@ class TrainVerb(_Learning):
     eval: Eval = MISSING
     tracking: Tracking = MISSING
     checkpoint: Checkpoint = MISSING
+    features: Any = MISSING
+    panel: Panel = MISSING
 
 
 SCHEMAS: dict[str, type] = {"train": TrainVerb, "eval": EvalVerb, "validate": ValidateVerb, "doctor": DoctorVerb}

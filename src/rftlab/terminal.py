@@ -131,6 +131,11 @@ def final_table(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         out.append((label, f"{int(end.get(key) or 0):,}"))
     if rates := [row["group/etr"] for row in rows if row.get("group/etr") is not None]:
         out.append(("ETR, mean", f"{sum(rates) / len(rates):.2f}"))
+    panels = [row for row in rows if row.get("panel/mae") is not None]
+    if panels:
+        rank, error = panels[-1].get("panel/spearman"), panels[-1]["panel/mae"]
+        text = f"mean error {error:.3f}" + (f", rank correlation {rank:.2f}" if rank is not None else "")
+        out.append(("belief on the panel, end", text))
     totals = {phase: sum(row.get(f"time/{phase}") or 0.0 for row in rows) for phase in PHASES}
     split = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in totals.items() if seconds >= 0.05)
     out.append(("seconds", f"{sum(totals.values()):.1f}" + (f" ({split})" if split else "")))
