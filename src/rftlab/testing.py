@@ -12,27 +12,35 @@
 The clauses:
 
     1. every rollout that the sampler asked for is told to it exactly once, rejected and probe ones too
-    2. ask() keeps to the step's budget of rollouts and rounds, and closes; a batch that stays short raises nothing
-    3. the same state and the same feedback give the same requests
+    2. ask() keeps to the step's budget of rollouts and rounds, and closes; no task takes more rounds than the
+       allocator's rounds(); a batch that stays short raises nothing
+    3. the same state and the same feedback give the same requests; only observe() and on_probe() change a part
     4. saved after end_step() and restored into a fresh object, it goes on as the unbroken one
     5. the state of another pool, schema or class is refused with an InputError
-    6. adversarial feedback never makes it crash, say NaN, or repeat a task within a batch
+    6. adversarial feedback never makes it crash, say NaN, or repeat a task within a batch; what it is given to read
+       stays as it was
 """
 
 from __future__ import annotations
 
 import copy
 import random
+import sys
+import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rftlab.checkpoint import load_tree, save_tree
 from rftlab.core import InputError, Task, TaskPool, task_id
-from rftlab.samplers.checked_step import CheckedStep, Scenario, StepTrace, Violation, message, require
+from rftlab.samplers.checked_step import CheckedStep, StepTrace, check_beliefs
 from rftlab.samplers.composer import TaskSampler
+from rftlab.samplers.contract import Drawn, Scenario, Violation, World, message, require, same
 
 Make = Callable[[TaskPool, int], TaskSampler]
 
@@ -41,10 +49,15 @@ SCENARIOS = (
     Scenario("mixed answers with some faults", faults=0.1),
     Scenario("every answer right", answers="right"),
     Scenario("every answer wrong", answers="wrong"),
+    Scenario("all right and all wrong in turn", answers="swing"),
+    Scenario("rewards that are not pass and fail", answers="shaped"),
     Scenario("no rollout could be graded", faults=1.0),
     Scenario("most gradings fail", faults=0.7),
+    Scenario("a pool that is never seen whole", tasks=300),
     Scenario("fewer tasks than a batch", tasks=4),
     Scenario("one task", tasks=1),
+    Scenario("batches of one task", prompts=1),
+    Scenario("groups of two", group_size=2),
     Scenario("a budget below one batch", rollouts=15),
     Scenario("a budget of one rollout", rollouts=1),
     Scenario("a budget of none", rollouts=0),
@@ -52,6 +65,16 @@ SCENARIOS = (
     Scenario("two rounds", rounds=2),
     Scenario("no round", rounds=0),
 )
+
+MEDLEY = (
+    Scenario("a medley, first step"),
+    Scenario("a medley, all wrong", answers="wrong"),
+    Scenario("a medley, half of the gradings fail", faults=0.5),
+    Scenario("a medley, a small budget", rollouts=13),
+    Scenario("a medley, one round", rounds=1, answers="right"),
+    Scenario("a medley, last step", answers="shaped", rollouts=200),
+)
+"""A run of six steps, each under its own conditions: a short check where there are many samplers."""
 
 
 def check_sampler(make: Make, *, steps: int = 8, seed: int = 0) -> None:
@@ -64,15 +87,43 @@ def check_sampler(make: Make, *, steps: int = 8, seed: int = 0) -> None:
         seed: Of the pool, the answers and the step at which the state is saved.
     """
     for scenario in SCENARIOS:
-        pool = make_pool(scenario.tasks, seed)
-        unbroken, state, at = _unbroken_run(make, pool, scenario, steps, seed)
-        again = _play(make(pool, scenario.group_size), scenario, range(steps), seed, noise=1)
-        require(again == unbroken, 3, scenario, "two fresh samplers asked for different things after equal feedback")
-        restored = make(pool, scenario.group_size)
-        restored.load_state_dict(state)
-        rest = _play(restored, scenario, range(at, steps), seed, noise=2)
-        require(rest == unbroken[at:], 4, scenario, f"restored after step {at - 1} it went on differently")
+        check_run(make, [scenario] * steps, seed=seed)
     _check_refusals(make, seed)
+
+
+def check_run(
+    make: Make,
+    scenarios: Sequence[Scenario],
+    *,
+    seed: int = 0,
+    pool: TaskPool | None = None,
+    world: Callable[[TaskPool, int], World] = Drawn,
+) -> None:
+    """One run against all clauses but the fifth: whole, again, and restored in its middle.
+
+    Args:
+        make: As for ``check_sampler``.
+        scenarios: The conditions of every step. The first one's ``tasks``, ``prompts`` and ``group_size`` hold
+            throughout.
+        seed: Of the pool, the answers and the step at which the state is saved.
+        pool: The tasks; None = ``make_pool``.
+        world: Builds what answers from a pool and a seed.
+    """
+    first = scenarios[0]
+    scenarios = [replace(s, tasks=first.tasks, prompts=first.prompts, group_size=first.group_size) for s in scenarios]
+    pool = make_pool(first.tasks, seed) if pool is None else pool
+    run = _Run(make, pool, scenarios, seed)
+    arrays = copy.deepcopy(_arrays(pool))
+    whole, state, at, then = run.unbroken(world(pool, seed))
+    again = run.play(run.fresh(), world(pool, seed), range(len(scenarios)), noise=1)
+    require(again == whole, 3, first, _where(whole, again, "two fresh samplers went different ways on equal feedback"))
+    restored = run.fresh()
+    restored.load_state_dict(_through_a_file(state))
+    rest = run.play(restored, then, range(at, len(scenarios)), noise=2)
+    require(
+        rest == whole[at:], 4, first, _where(whole[at:], rest, f"restored after step {at - 1} it goes on otherwise")
+    )
+    require(same(arrays, _arrays(pool)), 6, first, "a part wrote into the arrays of the pool")
 
 
 def make_pool(n: int, seed: int = 0) -> TaskPool:
@@ -92,47 +143,84 @@ def make_pool(n: int, seed: int = 0) -> TaskPool:
     )
 
 
-def _unbroken_run(
-    make: Make, pool: TaskPool, scenario: Scenario, steps: int, seed: int
-) -> tuple[list[StepTrace], dict[str, Any], int]:
-    """A whole run, the state as it was before some step, and that step."""
-    at = int(np.random.default_rng((seed, zlib.crc32(scenario.name.encode()))).integers(1, steps))
-    sampler = make(pool, scenario.group_size)
-    first = _play(sampler, scenario, range(at), seed)
-    state = sampler.state_dict()
-    _check_plain(state, "state", scenario)
-    kept = copy.deepcopy(state)
-    rest = _play(sampler, scenario, range(at, steps), seed)
-    require(_equal(kept, state), 4, scenario, "the state that was saved changed when the run went on: copy it")
-    return first + rest, state, at
+class _Run:
+    """The same steps, played as often as wanted."""
+
+    def __init__(self, make: Make, pool: TaskPool, scenarios: Sequence[Scenario], seed: int) -> None:
+        self.make, self.pool, self.scenarios, self.seed = make, pool, scenarios, seed
+
+    def fresh(self) -> TaskSampler:
+        return self.make(self.pool, self.scenarios[0].group_size)
+
+    def unbroken(self, world: World) -> tuple[list[StepTrace], dict[str, Any], int, World]:
+        """A whole run, the state as it was before some step, that step, and the world as it was then."""
+        first, steps = self.scenarios[0], len(self.scenarios)
+        rng = np.random.default_rng((self.seed, zlib.crc32(first.name.encode())))
+        at = int(rng.integers(1, steps)) if steps > 1 else 1
+        sampler = self.fresh()
+        check_beliefs(sampler, lambda ok, clause, text: require(ok, clause, first, f"before the first step: {text}"))
+        before = self.play(sampler, world, range(at), watched=True)
+        state, then = sampler.state_dict(), copy.deepcopy(world)
+        _check_plain(state, "state", first)
+        kept = copy.deepcopy(state)
+        rest = self.play(sampler, world, range(at, steps), watched=True)
+        require(same(kept, state), 4, first, "the state that was saved changed when the run went on: copy it")
+        return before + rest, state, at, then
+
+    def play(
+        self, sampler: TaskSampler, world: World, steps: range, noise: int = 0, watched: bool = False
+    ) -> list[StepTrace]:
+        """Plays some steps and checks each. ``noise`` seeds the global generators, which must not matter."""
+        traces = []
+        with _global_noise(noise):
+            for step in steps:
+                scenario = self.scenarios[step]
+                progress = step / max(1, len(self.scenarios) - 1)
+                try:
+                    traces.append(CheckedStep(sampler, scenario, world, step, progress, self.seed, watched).run())
+                except Violation:
+                    raise
+                except Exception as error:
+                    raise Violation(message(6, scenario, f"step {step} raised {error!r}")) from error
+        return traces
 
 
-def _play(sampler: TaskSampler, scenario: Scenario, steps: range, seed: int, noise: int = 0) -> list[StepTrace]:
-    """Runs some steps and checks each. ``noise`` seeds the global generators, which must not matter."""
-    traces = []
-    with _global_noise(noise):
-        for step in steps:
-            try:
-                traces.append(CheckedStep(sampler, scenario, step, seed).run())
-            except Violation:
-                raise
-            except Exception as error:
-                raise Violation(message(6, scenario, f"step {step} raised {error!r}")) from error
-    return traces
+def _where(wanted: Sequence[StepTrace], found: Sequence[StepTrace], text: str) -> str:
+    """``text`` with the first thing that differs."""
+    for step, (a, b) in enumerate(zip(wanted, found, strict=True)):
+        for name, value in vars(a).items():
+            if value != vars(b)[name]:
+                return f"{text}: step {step} of {len(wanted)}, {name}: {value!s:.200} and {vars(b)[name]!s:.200}"
+    return text
+
+
+def _arrays(pool: TaskPool) -> list[Any]:
+    return [pool.category, pool.level, dict(pool.references), pool.features]
+
+
+def _through_a_file(state: dict[str, Any]) -> Any:
+    """The state as a checkpoint gives it back."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_tree(Path(folder) / "state.npz", state)
+        return load_tree(Path(folder) / "state.npz")
 
 
 def _check_refusals(make: Make, seed: int) -> None:
     """Clause 5."""
     scenario = Scenario("a state that is not its own")
-    sampler = make(make_pool(scenario.tasks, seed), scenario.group_size)
-    _play(sampler, scenario, range(2), seed)
+    pool, other = make_pool(scenario.tasks, seed), make_pool(scenario.tasks, seed + 1)
+    run = _Run(make, pool, [scenario] * 2, seed)
+    sampler = run.fresh()
+    run.play(sampler, Drawn(pool, seed), range(2))
     state = sampler.state_dict()
     classes = dict.fromkeys(state["classes"], "some.other.Class")
-    pool, other = make_pool(scenario.tasks, seed), make_pool(scenario.tasks, seed + 1)
+    parts = state["parts"]
+    versions = [parts | {part: learnt | {"of another version": 0}} for part, learnt in parts.items()]
     for what, to, changed in (
         ("pool", other, state),
         ("schema", pool, state | {"schema": -1}),
         ("class", pool, state | {"classes": classes}),
+        *((f"version of a {p}", pool, state | {"parts": v}) for p, v in zip(parts, versions, strict=True)),
     ):
         try:
             make(to, scenario.group_size).load_state_dict(changed)
@@ -159,22 +247,19 @@ def _check_plain(value: Any, where: str, scenario: Scenario) -> None:
         require(plain, 4, scenario, f"{where} is {value!r} ({type(value).__name__}), which no checkpoint can hold")
 
 
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(_equal, a, b))
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f") if isinstance(a, np.ndarray) else bool(a == b)
-
-
 @contextmanager
 def _global_noise(seed: int) -> Iterator[None]:
     """Seeds the generators that no sampler may use, and puts them back."""
-    before = random.getstate(), np.random.get_state()
+    torch: Any = sys.modules.get("torch")
+    before = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
+    if torch:
+        torch.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+        if torch:
+            torch.set_rng_state(before[2])

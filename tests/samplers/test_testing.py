@@ -1,6 +1,7 @@
 """check_sampler can fail: for each clause, samplers that break it are caught with its number."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,30 @@ from rftlab.samplers.admissions.nonzero_var import NonzeroVar
 from rftlab.samplers.allocators.fixed import Fixed
 from rftlab.samplers.base import Allocator, Selector
 from rftlab.samplers.composer import TaskSampler
-from rftlab.samplers.selectors.mopps import MoPPS
+from rftlab.samplers.selectors.ranking import lowest
 from rftlab.samplers.selectors.uniform import Uniform
+from rftlab.samplers.tally import tally
 from rftlab.testing import check_sampler
+
+
+class Believer(Selector):
+    """Counts, and the tasks whose mean is nearest to one half: what most of the broken ones below are made of."""
+
+    STATE = ("alpha", "beta")
+
+    def bind(self, pool: TaskPool, group_size: int) -> None:
+        self.alpha, self.beta = np.ones(len(pool)), np.ones(len(pool))
+
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        mean = self.alpha / (self.alpha + self.beta)
+        return lowest(np.abs(mean - 0.5), np.flatnonzero(~taken), m, ctx.rng)
+
+    def observe(self, fb: Feedback, ctx: StepContext) -> None:
+        self.alpha[fb.tasks] += fb.wins
+        self.beta[fb.tasks] += fb.trials - fb.wins
+
+    def predict(self) -> Float:
+        return self.alpha / (self.alpha + self.beta)
 
 
 def check(selector=Uniform, allocator=Fixed, admission=All, composer=TaskSampler) -> None:
@@ -84,7 +106,7 @@ class Forgetful(Uniform):
     STATE = ()
 
 
-class Aliases(MoPPS):
+class Aliases(Believer):
     """Updates in place what it has handed out as its state."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,7 +142,7 @@ class IgnoresTaken(Uniform):
         return super().propose(m, ctx, np.zeros_like(taken))
 
 
-class BelievesNaN(MoPPS):
+class BelievesNaN(Believer):
     """Divides by the counts of a task, also where there are none."""
 
     def predict(self) -> Float:
@@ -128,7 +150,7 @@ class BelievesNaN(MoPPS):
             return (self.alpha - 1) / (self.alpha + self.beta - 2)
 
 
-class CrashesOnNoFeedback(MoPPS):
+class CrashesOnNoFeedback(Believer):
     def observe(self, fb: Feedback, ctx: StepContext) -> None:
         assert fb.trials.min() > 0
         super().observe(fb, ctx)
@@ -137,6 +159,188 @@ class CrashesOnNoFeedback(MoPPS):
 class TrainsOnFaults(All):
     def assemble(self, o, ctx):
         return Pick(o.task, np.arange(len(o.valid)))
+
+
+class ObservesInTell(TaskSampler):
+    """Learns as soon as it is told, and again at the end."""
+
+    def tell(self, ctx: StepContext, groups: list[Any]) -> None:
+        super().tell(ctx, groups)
+        self.selector.observe(tally(self._step.groups, self._step.groups), self._view(ctx, "selector", "observe"))
+
+
+class TellsOthersWereTrained(TaskSampler):
+    def end_step(self, ctx: StepContext, update: UpdateInfo) -> None:
+        observe = self.selector.observe
+        self.selector.observe = lambda fb, view: observe(replace(fb, trained=~fb.trained), view)
+        super().end_step(ctx, update)
+        self.selector.observe = observe
+
+
+class TakesMoreRounds(Allocator):
+    """Says that it takes two rounds, and takes three."""
+
+    def rounds(self) -> int:
+        return 2
+
+    def first(self, tasks: Int, ctx: StepContext) -> Int:
+        return np.full(len(tasks), 2)
+
+    def more(self, open: Feedback, ctx: StepContext) -> Int:
+        return np.where(open.trials < 6, 2, 0)
+
+
+class CursorInPropose(Uniform):
+    """Moves in propose(), as an iterator does: a step that is run again gets other tasks."""
+
+    STATE = ("turns", "cursor")
+    cursor = 0
+
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        free = np.roll(np.flatnonzero(~taken), -self.cursor)
+        self.cursor += 1
+        return free[:m]
+
+
+class CountsInPropose(Uniform):
+    """Answers alike twice, and yet is not as it was."""
+
+    STATE = ("turns", "proposals")
+    proposals = 0
+
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        self.proposals += 1
+        return super().propose(m, ctx, taken)
+
+
+class AdmitsByTurns(All):
+    turn = 0
+
+    def admit(self, o, ctx):
+        self.turn += 1
+        return self.turn % 2 == 0
+
+
+class WantsByTurns(All):
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(0)
+
+    def want(self, missing, so_far, ctx):
+        return missing + int(self.random.integers(0, 2**30)) if ctx.round == 0 else 0
+
+
+class AssemblesByChance(All):
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(0)
+
+    def assemble(self, o, ctx):
+        return Pick(o.task, np.flatnonzero(o.valid), baseline=self.random.random())
+
+
+class AllocatesByChance(Fixed):
+    random = np.random.default_rng(0)
+
+    def first(self, tasks: Int, ctx: StepContext) -> Int:
+        return self.random.integers(2, 2**20, len(tasks))
+
+
+class PredictsADraw(Believer):
+    """Believes a new draw each time it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random = np.random.default_rng(0)
+
+    def predict(self) -> Float:
+        return self.random.beta(self.alpha, self.beta)
+
+
+class LearnsInPredict(Believer):
+    def predict(self) -> Float:
+        self.alpha = self.alpha + 1
+        return np.full(len(self.alpha), 0.5)
+
+
+class WritesFeedback(Believer):
+    """Makes failures of the counts in place."""
+
+    def observe(self, fb: Feedback, ctx: StepContext) -> None:
+        fb.wins[:] = fb.trials - fb.wins
+        super().observe(fb, ctx)
+
+
+class WritesStats(Believer):
+    def observe(self, fb: Feedback, ctx: StepContext) -> None:
+        ctx.stats.visits[:] = 0
+        ctx.stats.trials += 1
+        super().observe(fb, ctx)
+
+
+class WritesStatsInPropose(Uniform):
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        ctx.stats.streak += 1
+        return super().propose(m, ctx, taken)
+
+
+class ScalesThePool(Uniform):
+    """Normalises the features that all others read too."""
+
+    def bind(self, pool: TaskPool, group_size: int) -> None:
+        super().bind(pool, group_size)
+        pool.features[:] = pool.features / (1 + np.abs(pool.features))
+
+
+class BelievesTooMuch(Believer):
+    def predict(self) -> Float:
+        return 1.5 * super().predict()
+
+
+class BelievesInFloat32(Believer):
+    def predict(self) -> Float:
+        return super().predict().astype(np.float32)
+
+
+class MeasuresNaN(Believer):
+    """A mean over what was observed, also when nothing was."""
+
+    seen = np.nan
+
+    def observe(self, fb: Feedback, ctx: StepContext) -> None:
+        super().observe(fb, ctx)
+        rates = fb.rate[fb.trials > 0]
+        self.seen = float(rates.mean()) if len(rates) else float("inf")
+
+    def metrics(self) -> dict[str, float]:
+        return {"seen": self.seen} if self.seen == self.seen else {}
+
+
+class NoBeliefAtFirst(Believer):
+    """Divides by the evidence of all tasks before there is any."""
+
+    def predict(self) -> Float:
+        with np.errstate(invalid="ignore"):
+            return np.full(len(self.alpha), np.sum(self.alpha - 1)) / np.sum(self.alpha + self.beta - 2)
+
+
+class KeepsABeliefAside(Believer):
+    """Its requests survive a restart, its prediction does not."""
+
+    shift = 0.0
+
+    def observe(self, fb: Feedback, ctx: StepContext) -> None:
+        super().observe(fb, ctx)
+        self.shift += 0.01
+
+    def predict(self) -> Float:
+        return np.clip(super().predict() + self.shift, 0, 1)
+
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        return np.flatnonzero(~taken)[:m]
+
+
+class TakesAnyVersion(Believer):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({name: state[name] for name in self.STATE})
 
 
 class RepeatsInTheBatch(TaskSampler):
@@ -150,19 +354,40 @@ class RepeatsInTheBatch(TaskSampler):
         (1, {"composer": DropsRejects, "admission": NonzeroVar}),
         (1, {"composer": CountsFaults}),
         (1, {"composer": NeverObserves}),
+        (1, {"composer": ObservesInTell}),
+        (1, {"composer": TellsOthersWereTrained}),
         (2, {"composer": Overspends}),
         (2, {"composer": KeepsAsking}),
+        (2, {"allocator": TakesMoreRounds}),
         (6, {"composer": RaisesWhenShort}),
         (3, {"selector": GlobalRandom}),
         (3, {"selector": FreshRandom}),
+        (3, {"selector": CursorInPropose}),
+        (3, {"selector": CountsInPropose}),
+        (3, {"selector": WritesStatsInPropose}),
+        (3, {"selector": PredictsADraw}),
+        (3, {"selector": LearnsInPredict}),
+        (3, {"allocator": AllocatesByChance}),
+        (3, {"admission": AdmitsByTurns}),
+        (3, {"admission": WantsByTurns}),
+        (3, {"admission": AssemblesByChance}),
         (4, {"selector": Forgetful}),
         (4, {"selector": Aliases}),
         (4, {"selector": SavesAnObject}),
+        (4, {"selector": KeepsABeliefAside}),
         (4, {"composer": DropsCarried, "admission": lambda: NonzeroVar(oversample=2, carry=2)}),
         (5, {"composer": TakesAnyState}),
+        (5, {"selector": TakesAnyVersion}),
         (6, {"selector": RepeatsATask}),
         (6, {"selector": IgnoresTaken, "admission": NonzeroVar}),
         (6, {"selector": BelievesNaN}),
+        (6, {"selector": NoBeliefAtFirst}),
+        (6, {"selector": BelievesTooMuch}),
+        (6, {"selector": BelievesInFloat32}),
+        (6, {"selector": MeasuresNaN}),
+        (6, {"selector": WritesFeedback}),
+        (6, {"selector": WritesStats}),
+        (6, {"selector": ScalesThePool}),
         (6, {"selector": CrashesOnNoFeedback}),
         (6, {"admission": TrainsOnFaults}),
         (6, {"composer": RepeatsInTheBatch}),
@@ -200,6 +425,9 @@ class Probing(Selector):
 class UntilBoth(Allocator):
     """Two at a time until there is a pass and a failure, eight at most."""
 
+    def rounds(self) -> int:
+        return 4
+
     def first(self, tasks: Int, ctx: StepContext) -> Int:
         return np.full(len(tasks), 2)
 
@@ -208,7 +436,7 @@ class UntilBoth(Allocator):
         return np.where(both | (open.trials >= 8), 0, 2)
 
 
-@pytest.mark.parametrize("selector", [Uniform, Probing])
+@pytest.mark.parametrize("selector", [Uniform, Believer, Probing])
 @pytest.mark.parametrize("allocator", [Fixed, UntilBoth])
 @pytest.mark.parametrize("admission", [All, lambda: NonzeroVar(oversample=1.5, carry=1)])
 def test_probing_selectors_and_sequential_allocators_pass(selector, allocator, admission) -> None:

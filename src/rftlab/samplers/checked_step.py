@@ -1,111 +1,97 @@
-"""One step with a sampler, checked: the contract's clauses 1, 2 and 6 (``rftlab.testing`` has the whole contract)."""
+"""One step with a sampler, checked: what a single step can break (``rftlab.testing`` has the whole contract)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from rftlab.core import (
-    Budget,
-    Completion,
-    Feedback,
-    Finish,
-    Float,
-    Group,
-    Pick,
-    Request,
-    Status,
-    StepContext,
-    TaskPool,
-    UpdateInfo,
-    Verdict,
-)
+from rftlab.core import Budget, Feedback, Group, Pick, Purpose, Request, StepContext
+from rftlab.samplers.checked_parts import Require, Watch, watching
 from rftlab.samplers.composer import TaskSampler
-
-
-class Violation(AssertionError):
-    """A broken clause; the message begins with its number."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A run that a sampler must survive."""
-
-    name: str
-    tasks: int = 40
-    prompts: int = 6
-    group_size: int = 4
-    rollouts: int = 96
-    """Budget of a step."""
-    rounds: int = 12
-    answers: str = "mixed"
-    """``mixed``: by the tasks' pass rates; ``right``, ``wrong``: all of them."""
-    faults: float = 0.0
-    """Share of rollouts whose grading fails."""
+from rftlab.samplers.contract import Scenario, World, require, same, wins_and_trials
 
 
 @dataclass
 class StepTrace:
-    """What a sampler did in one step."""
+    """What a sampler did in one step, and what it believed after it."""
 
     rounds: list[list[Request]] = field(default_factory=list)
     batch: list[tuple[str, int, list[int], float | None]] = field(default_factory=list)
     """Task id, step of the group, rollouts picked, baseline."""
+    predicted: list[float] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class CheckedStep:
-    """One step with a sampler, checked against clauses 1, 2 and 6."""
+    """One step with a sampler, checked against clauses 1, 2, 6 and, where it is watched, the purity that is part of 3.
 
-    def __init__(self, sampler: TaskSampler, scenario: Scenario, step: int, seed: int) -> None:
-        self.sampler, self.scenario, self.seed = sampler, scenario, seed
-        self.rates = true_rates(sampler.pool, scenario)
+    Args:
+        sampler: Between two steps.
+        scenario: The conditions.
+        world: Answers.
+        step: Number of the step.
+        progress: Of the run.
+        seed: Of the run.
+        watched: Ask twice what must be pure, and listen to what the selector is told.
+    """
+
+    def __init__(
+        self,
+        sampler: TaskSampler,
+        scenario: Scenario,
+        world: World,
+        step: int,
+        progress: float,
+        seed: int,
+        watched: bool = True,
+    ) -> None:
+        self.sampler, self.scenario, self.world, self.watched = sampler, scenario, world, watched
         self.groups: dict[int, list[Group]] = {}
         self.trace = StepTrace()
         self.ctx = StepContext(
-            step=step, version=step, target_groups=scenario.prompts, group_size=scenario.group_size, progress=step / 8,
-            left=Budget(scenario.rollouts, scenario.rounds), stats=sampler.stats, seed=seed, truth=self.rates.copy(),
+            step=step, version=step, target_groups=scenario.prompts, group_size=scenario.group_size, progress=progress,
+            left=Budget(scenario.rollouts, scenario.rounds), stats=sampler.stats, seed=seed,
+            truth=world.truth(scenario, step),
         )  # fmt: skip
 
     def run(self) -> StepTrace:
+        with ExitStack() as stack:
+            watch = stack.enter_context(watching(self.sampler, self._require)) if self.watched else None
+            batch = self._talk(watch)
+            self._check_batch(batch)
+            self.sampler.end_step(self.ctx, self.world.learn(batch, self.ctx))
+            if watch is not None:
+                self._check_told(watch, batch)
+        self.trace.predicted, self.trace.metrics = check_beliefs(self.sampler, self._require)
+        return self.trace
+
+    def _talk(self, watch: Watch | None) -> list[tuple[Group, Pick]]:
+        """From the first question to the batch."""
         while requests := self.sampler.ask(self.ctx):
             self.trace.rounds.append(requests)
             self._check_requests(requests)
+            if watch is not None:
+                watch.unmoved("ask")
             groups = [self._answer(r) for r in requests]
             for r, group in zip(requests, groups, strict=True):
                 self.groups.setdefault(r.task, []).append(group)
             self.sampler.tell(self.ctx, groups)
         batch = self.sampler.batch(self.ctx)
+        if watch is not None:
+            watch.unmoved("batch")
         self.trace.batch = [(g.task.id, g.step, p.rollouts.tolist(), p.baseline) for g, p in batch]
-        self._check_batch(batch)
-        advantage = {g.task.index: float(np.std([v.score for v in g.verdicts if v.valid])) for g, _ in batch}
-        with _listening(self.sampler) as heard:
-            self.sampler.end_step(self.ctx, UpdateInfo(abs_advantage=advantage))
-        self._check_told(heard)
-        self._check_beliefs()
-        return self.trace
+        return batch
 
     def _answer(self, request: Request) -> Group:
-        """Rollouts whose verdicts depend on the step, the task and how often it was asked for, and on nothing else."""
-        earlier = len(self.groups.get(request.task, ()))
-        rng = np.random.default_rng((self.seed, self.ctx.step, request.task, earlier))
-        passed = rng.random(request.n) < self.rates[request.task]
-        fault = rng.random(request.n) < self.scenario.faults
-        verdicts = tuple(
-            Verdict(0.0, False, Status.FAULT) if f else Verdict(float(p), bool(p))
-            for p, f in zip(passed, fault, strict=True)
-        )
-        completions = tuple(
-            Completion("", np.arange(k, dtype=np.int32), np.full(k, -0.5, np.float32), Finish.STOP, self.ctx.version)
-            for k in rng.integers(0, 5, request.n)
-        )
-        task = self.sampler.pool.tasks[request.task]
-        return Group(task, completions, verdicts, self.ctx.step, request.purpose)
+        first = sum(len(g.verdicts) for g in self.groups.get(request.task, ()))
+        return self.world.answer(self.scenario, self.ctx, request, first)
 
     def _check_requests(self, requests: list[Request]) -> None:
-        asked = sum(r.n for turn in self.trace.rounds for r in turn)
+        told = [r for turn in self.trace.rounds for r in turn]
+        asked = sum(r.n for r in told)
         self._require(asked <= self.scenario.rollouts, 2, f"asked for {asked} rollouts of {self.scenario.rollouts}")
         rounds = len(self.trace.rounds)
         self._require(rounds <= self.scenario.rounds, 2, f"asked {rounds} times, {self.scenario.rounds} were allowed")
@@ -113,6 +99,14 @@ class CheckedStep:
         tasks = [r.task for r in requests]
         self._require(all(0 <= t < len(self.sampler.pool) for t in tasks), 6, "a task outside of the pool")
         self._require(len(set(tasks)) == len(tasks), 6, "one ask() named a task twice")
+        self._check_turns(told)
+
+    def _check_turns(self, told: list[Request]) -> None:
+        """Rounds of a task; one with faults may take more, as an allocator counts only what could be graded."""
+        whole = {t for t, groups in self.groups.items() if all(g.outcomes().valid.all() for g in groups)}
+        turns = Counter(r.task for r in told if r.purpose is Purpose.TRAIN and r.task in whole)
+        most, allowed = max(turns.values(), default=0), self.sampler.allocator.rounds()
+        self._require(most <= allowed, 2, f"the allocator took {most} rounds for a task, rounds() says {allowed}")
 
     def _check_batch(self, batch: list[tuple[Group, Pick]]) -> None:
         self._require(len(batch) <= self.scenario.prompts, 6, f"{len(batch)} groups in a batch of P")
@@ -124,60 +118,52 @@ class CheckedStep:
             self._require(fits, 6, f"a pick of {pick.rollouts} where only {np.flatnonzero(valid)} could be graded")
             self._require(pick.baseline is None or np.isfinite(pick.baseline), 6, "a baseline that is not a number")
 
-    def _check_told(self, heard: list[Feedback]) -> None:
+    def _check_told(self, watch: Watch, batch: list[tuple[Group, Pick]]) -> None:
+        heard = watch.observed
         self._require(len(heard) == 1, 1, f"the selector observed {len(heard)} times in one step")
-        fb = heard[0]
-        told = {int(t): (int(k), int(w)) for t, k, w in zip(fb.tasks, fb.trials, fb.wins, strict=True)}
-        self._require(len(told) == len(fb), 1, "the selector observed a task in two rows")
-        for task, groups in self.groups.items():
-            trials, wins = (sum(getattr(g.outcomes(), name) for g in groups) for name in ("trials", "wins"))
+        self._check_rows(heard[0], self.groups, "observe")
+        fresh = {g.task.index for g, _ in batch if g.step == self.ctx.step}
+        trained = set(heard[0].tasks[heard[0].trained].tolist())
+        self._require(trained == fresh, 1, f"the selector was told that {trained} were trained on, {fresh} were")
+        probes = {
+            task: found
+            for task, groups in self.groups.items()
+            if (found := [g for g in groups if g.purpose is Purpose.PROBE])
+        }
+        self._require(len(watch.probed) == bool(probes), 1, f"on_probe was called {len(watch.probed)} times")
+        if probes:
+            self._check_rows(watch.probed[0], probes, "on_probe")
+
+    def _check_rows(self, fb: Feedback, groups: dict[int, list[Group]], method: str) -> None:
+        """What was told is what was graded: a row a task, every rollout once."""
+        told = {int(t): (int(w), int(k)) for t, w, k in zip(fb.tasks, fb.wins, fb.trials, strict=True)}
+        self._require(len(told) == len(fb), 1, f"{method} was given a task in two rows")
+        for task, answered in groups.items():
+            wins, trials = wins_and_trials([g.outcomes() for g in answered])
             found = told.pop(task, (0, 0))
             self._require(
-                found == (trials, wins), 1,
-                f"{trials} rollouts of task {task} were graded and {wins} passed, the selector saw {found}",
+                found == (wins, trials), 1,
+                f"{trials} rollouts of task {task} were graded and {wins} passed, {method} was given "
+                f"{found[1]} and {found[0]}",
             )  # fmt: skip
-        self._require(not any(trials for trials, _ in told.values()), 1, f"saw rollouts nobody asked for: {told}")
-
-    def _check_beliefs(self) -> None:
-        rates = self.sampler.predict()
-        if rates is not None:
-            fits = rates.shape == (len(self.sampler.pool),) and bool(((rates >= 0) & (rates <= 1)).all())
-            self._require(fits, 6, "predict() is not a pass rate in [0, 1] for every task")
-        for name, value in self.sampler.metrics().items():
-            self._require(bool(np.isfinite(value)), 6, f"metric {name} is {value}")
+        self._require(not any(k for _, k in told.values()), 1, f"{method} saw rollouts that nobody asked for: {told}")
 
     def _require(self, ok: bool, clause: int, text: str) -> None:
         require(ok, clause, self.scenario, f"step {self.ctx.step}: {text}")
 
 
-def true_rates(pool: TaskPool, scenario: Scenario) -> Float:
-    """True pass rates, float64 [N]."""
-    if scenario.answers == "mixed":
-        return (pool.references["weak"] + pool.references["strong"]) / 2
-    return np.full(len(pool), 1.0 if scenario.answers == "right" else 0.0)
-
-
-@contextmanager
-def _listening(sampler: TaskSampler) -> Iterator[list[Feedback]]:
-    """What reaches the selector's ``observe`` meanwhile."""
-    heard: list[Feedback] = []
-    observe = sampler.selector.observe
-
-    def spy(fb: Feedback, ctx: StepContext) -> None:
-        heard.append(fb)
-        observe(fb, ctx)
-
-    sampler.selector.observe = spy  # type: ignore[method-assign]
-    try:
-        yield heard
-    finally:
-        del sampler.selector.observe
-
-
-def message(clause: int, scenario: Scenario, text: str) -> str:
-    return f"clause {clause} of the sampler contract, {scenario.name}: {text}"
-
-
-def require(ok: bool, clause: int, scenario: Scenario, text: str) -> None:
-    if not ok:
-        raise Violation(message(clause, scenario, text))
+def check_beliefs(sampler: TaskSampler, require: Require) -> tuple[list[float] | None, dict[str, float]]:
+    """Clause 6 for what a sampler says of itself: ``predict()`` and ``metrics()``, which must not move it either."""
+    before = {name: part.state_dict() for name, part in sampler.parts.items()}
+    rates, metrics = sampler.predict(), sampler.metrics()
+    again = sampler.predict()
+    require(same(rates, again), 3, "predict() gave two answers to the same call: the mean is wanted, not a draw")
+    after = {name: part.state_dict() for name, part in sampler.parts.items()}
+    require(same(before, after), 3, "predict() or metrics() changed a part's state")
+    for name, value in metrics.items():
+        require(bool(np.isfinite(value)), 6, f"metric {name} is {value}")
+    if rates is None:
+        return None, metrics
+    fits = isinstance(rates, np.ndarray) and rates.dtype == np.float64 and rates.shape == (len(sampler.pool),)
+    require(fits and bool(((rates >= 0) & (rates <= 1)).all()), 6, "predict() is no float64 pass rate in [0, 1] a task")
+    return rates.tolist(), metrics
