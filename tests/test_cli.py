@@ -43,21 +43,32 @@ def shell(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("args", [["--help"], ["train", "--help"], ["samplers"]], ids=" ".join)
-def test_help_is_instant_and_imports_nothing_heavy(tmp_path: Path, args: list[str]) -> None:
-    heavy = "{'torch', 'hydra', 'omegaconf', 'numpy', 'wandb'}"
+@pytest.mark.parametrize(
+    ("args", "heavy", "seconds"),
+    [
+        (["--help"], {"torch", "hydra", "omegaconf", "numpy", "wandb"}, 0.3),
+        (["train", "--help"], {"torch", "hydra", "omegaconf", "numpy", "wandb"}, 0.3),
+        (["samplers"], {"torch", "transformers", "sklearn", "pandas", "wandb"}, 2.0),
+    ],
+    ids=["help", "train help", "samplers"],
+)
+def test_help_is_instant_and_imports_nothing_heavy(
+    tmp_path: Path, args: list[str], heavy: set[str], seconds: float
+) -> None:
     code = f"import sys; from rftlab.cli import main; main({args!r}); assert not {heavy} & set(sys.modules)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     # processor time, so that a busy machine cannot fail it
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < seconds
 
 
 def test_help_lists_groups_with_their_options_and_defaults(run: Run) -> None:
     code, out, _ = run("train", "--help")
     assert code == 0
-    assert re.search(r"sampler +.*bots.*uniform\*", out) and "sampler/selector" in out and "init_from" in out
+    assert (
+        re.search(r"  sampler +.*bots.*uniform\*", out, re.DOTALL) and "sampler/selector" in out and "init_from" in out
+    )
 
 
 def test_version_and_bare_command(run: Run) -> None:
@@ -136,11 +147,43 @@ def test_listings_have_a_line_each_and_everything_about_one(run: Run, tmp_path: 
     (tmp_path / "sampler").mkdir()
     (tmp_path / "sampler" / "mine.yaml").write_text("# My own idea. And more of it.\nname: mine\n")
     code, out, _ = run("samplers", "--config-dir", str(tmp_path))
-    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
-    assert code == 0 and lines["mine"] == "My own idea." and {"uniform", "bots", "mopps", "dapo"} <= set(lines)
+    assert code == 0 and re.search(
+        r"^mine\b.*\n    My own idea\.\n    Broken: sampler.selector names no class", out, re.M
+    )
+    assert all(re.search(rf"^{name} ", out, re.M) for name in ("uniform", "bots", "mopps", "dapo"))
     _, out, _ = run("samplers", "bots")
-    assert "lam: 0.1" in out and "arXiv:2510.26374" in out and "allocator: rftlab" in out
+    assert "lam: 0.1" in out and "arXiv:2510.26374" in out and "allocator: fixed" in out
     assert run("models")[0] == run("datasets", "ladder")[0] == 0
+
+
+def test_the_table_of_samplers_fits_80_columns_and_says_what_building_them_shows(run: Run) -> None:
+    code, out, _ = run("samplers")
+    rows = {line.split()[0]: line for line in out.splitlines() if line and not line.startswith((" ", "-"))}
+    assert code == 0 and "\033" not in out and max(map(len, out.splitlines())) <= 80
+    assert re.fullmatch(r"bots +tasks +1 +\[references\]", rows["bots"])
+    assert re.fullmatch(r"accuracy_filter +tasks +1 +references", rows["accuracy_filter"])
+    assert re.fullmatch(r"dapo +groups +1 \+ refills +-", rows["dapo"])
+    assert re.fullmatch(r"uniform +- +1 +-", rows["uniform"])
+    assert "Broken" not in out
+
+
+def test_the_parts_can_be_found_and_shown(run: Run) -> None:
+    code, out, _ = run("samplers", "selectors")
+    assert code == 0 and re.search(r"^mopps +A Beta belief", out, re.M)
+    code, out, _ = run("samplers", "admission/window")
+    assert code == 0 and "  lo: 0.2\n" in out and "arXiv:2502.01456" in out
+    code, _, err = run("samplers", "selector/mops")
+    assert code == 2 and "did you mean mopps?" in err
+
+
+def test_a_preset_is_shown_with_the_values_that_it_sets_itself(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "mine.yaml").write_text(
+        "# Mine.\ndefaults: [{selector: mopps}, {allocator: fixed}, {admission: all}, _self_]\nname: mine\n"
+        "filter: null\nselector:\n  lam: 0.25\n"
+    )
+    code, out, _ = run("samplers", "mine", "--config-dir", str(tmp_path))
+    assert code == 0 and re.search(r"  lam: 0.25 +# .*\(set by the preset\)", out) and "  target: 0.5 " in out
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,14 @@ def dry_run(name: str, cfg: Any) -> int:
 
     from rftlab.config import build_dataset, run_dir, schedule_reads_progress
 
-    dataset = build_dataset(cfg)
     where = ""
-    if name == "train":
-        from rftlab.lab import is_simulated
+    if name != "train":
+        dataset = build_dataset(cfg)
+    else:
+        from rftlab.lab import is_simulated, prepared
         from rftlab.samplers.build import build_sampler
 
+        dataset = prepared(cfg)
         build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
         where = f"\n# run directory: {run_dir(cfg, schedule_reads_progress(cfg))}"
     print(OmegaConf.to_yaml(cfg, resolve=True), end="")
@@ -192,6 +194,13 @@ def evaluate(_: str, cfg: Any) -> int:
     from rftlab import evaluate as evaluation
 
     evaluation.main(cfg)
+    return 0
+
+
+def profile(_: str, cfg: Any) -> int:
+    from rftlab import profile as profiling
+
+    profiling.main(cfg)
     return 0
 
 
@@ -222,6 +231,7 @@ def doctor(_: str, cfg: Any) -> int:
 JOBS: dict[str, Callable[[str, Any], int]] = {
     "train": train,
     "eval": evaluate,
+    "profile": profile,
     "validate": validate,
     "doctor": doctor,
 }
@@ -250,7 +260,13 @@ def listing_verb(group: str) -> Callable[[list[str]], int]:
         chosen = parser.parse_args(args)
         if chosen.config_dir and not chosen.config_dir.is_dir():
             parser.error(f"--config-dir {chosen.config_dir}: no such folder")
-        listing.show(group, chosen.name, [chosen.config_dir] if chosen.config_dir else [])
+        extra = [chosen.config_dir] if chosen.config_dir else []
+        if group == "sampler":
+            from rftlab import sampler_pages
+
+            sampler_pages.show(chosen.name, extra)
+        else:
+            listing.show(group, chosen.name, extra)
         return 0
 
     return run
@@ -273,9 +289,10 @@ def export(args: list[str]) -> int:
 VERBS: dict[str, Verb] = {
     "train": Verb(hydra_verb("train"), "train [KEY=VALUE …]", "one run, or a sweep with -m; repeated, it resumes"),
     "eval": Verb(hydra_verb("eval"), "eval [KEY=VALUE …]", "a model, or the adapter of a run, on an evaluation set"),
+    "profile": Verb(hydra_verb("profile"), "profile [KEY=VALUE …]", "a model's pass rates on a pool: references"),
     "validate": Verb(hydra_verb("validate"), "validate [KEY=VALUE …]", "does the verifier accept the gold answers?"),
     "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
-    "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers, or everything about one"),
+    "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers and their parts, or all about one"),
     "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
     "models": Verb(listing_verb("model"), "models [NAME]", "the models, or everything about one"),
     "export": Verb(export, "export RUN [--merge] [--out DIR]", "an adapter or a merged model that transformers loads"),

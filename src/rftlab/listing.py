@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-ROOTS = ("train", "eval", "validate", "doctor")
+ROOTS = ("train", "eval", "profile", "validate", "doctor")
 """Root configurations, one for each verb that takes overrides."""
 
 
@@ -53,14 +53,24 @@ def header(file: Path) -> list[str]:
     return lines
 
 
-def summary(file: Path) -> str:
-    """The first sentence of the header, without the label ``Idea:``: what ``rftlab samplers`` shows."""
-    first: list[str] = []
+def fields(file: Path) -> dict[str, str]:
+    """The header by its labels: ``Idea`` (what stands before any label) and e.g. ``Source``, ``Knob``, ``Cost``."""
+    found: dict[str, list[str]] = {"Idea": []}
+    label = "Idea"
     for line in header(file):
-        if first and re.match(r"[A-Z]\w*:", line):
-            break
-        first.append(line.removeprefix("Idea:").strip())
-    return re.split(r"(?<=[.!?]) ", " ".join(first), maxsplit=1)[0]
+        if labelled := re.match(r"([A-Z]\w*):(.*)", line):
+            label, line = labelled[1], labelled[2]
+        found.setdefault(label, []).append(line.strip())
+    return {label: " ".join(lines).strip() for label, lines in found.items()}
+
+
+def first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", text, maxsplit=1)[0]
+
+
+def summary(file: Path) -> str:
+    """The first sentence of the header: what the listings show."""
+    return first_sentence(fields(file)["Idea"])
 
 
 def verb_help(verb: str, extra: Sequence[Path] = ()) -> str:
@@ -89,21 +99,31 @@ def extra_dirs(args: Sequence[str]) -> list[Path]:
     return []
 
 
-def show(group: str, name: str | None, extra: Sequence[Path] = ()) -> None:
-    """Prints the options of a group, or everything about one of them."""
-    found = options(group, extra)
-    if name is None:
-        _table({option: summary(file) for option, file in found.items()})
-        return
-    if name not in found:
+def check_option(group: str, name: str, found: Iterable[str]) -> None:
+    """``name`` must be one of ``found``."""
+    if name not in (found := list(found)):
         from rftlab.core import InputError
         from rftlab.nearest import nearest
 
         guess = nearest(name, found)
         hint = f"did you mean {guess}? " if guess else ""
         raise InputError(f"{group}={name}: no such option; {hint}There are: {', '.join(found)}")
+
+
+def show(group: str, name: str | None, extra: Sequence[Path] = ()) -> None:
+    """Prints the options of a group, or everything about one of them."""
+    found = options(group, extra)
+    if name is None:
+        _table({option: summary(file) for option, file in found.items()})
+        return
+    check_option(group, name, found)
     print("\n".join(header(found[name])), end="\n\n")
-    _resolved(group, name, extra)
+    from omegaconf import OmegaConf
+
+    from rftlab.config import compose
+
+    node = compose([f"{group}={name}"], config_dir=extra[0] if extra else None)[group]
+    print(OmegaConf.to_yaml(node, resolve=True), end="")
 
 
 def _table(rows: dict[str, str]) -> None:
@@ -120,27 +140,3 @@ def _table(rows: dict[str, str]) -> None:
     for row in rows.items():
         table.add_row(*row)
     Console(highlight=False).print(table)
-
-
-def _resolved(group: str, name: str, extra: Sequence[Path]) -> None:
-    """The option's knobs as composed, and what its parts say of themselves."""
-    import inspect
-
-    from hydra.utils import get_object
-    from omegaconf import OmegaConf
-
-    from rftlab.config import compose
-    from rftlab.core import InputError
-
-    node = compose([f"{group}={name}"], config_dir=extra[0] if extra else None)[group]
-    print(OmegaConf.to_yaml(node, resolve=True), end="")
-    for part in ("selector", "allocator", "admission"):
-        if part in node:
-            try:
-                cls = get_object(node[part]._target_)
-            except Exception as error:
-                raise InputError(
-                    f"sampler.{part}._target_={node[part]._target_} cannot be imported: {error}"
-                ) from error
-            print(f"\n{part}: {node[part]._target_}")
-            print(textwrap.indent(inspect.getdoc(cls) or "", "  "))
