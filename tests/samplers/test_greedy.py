@@ -86,7 +86,7 @@ def test_knapsack_values_a_third_the_most_when_a_gradient_is_certain() -> None:
 
 def test_knapsack_gives_unknown_tasks_the_group_size(hand) -> None:
     sampler = sampler_of(Knapsack())
-    seen(sampler, [0], 1, 3.9)  # below min_trials
+    seen(sampler, [0], 1, 7.9)  # below min_trials
     assert sampler.allocator.first(np.arange(5), hand.context(sampler, g=8)).tolist() == [8] * 5
 
 
@@ -131,7 +131,7 @@ def test_knapsack_takes_a_pass_long_ago_for_none(hand) -> None:
 def test_two_rollouts_a_visit_keep_a_knapsack_task_known() -> None:
     trials = 8.0
     for _ in range(50):
-        trials = 0.5 * trials + 2
+        trials = 0.75 * trials + 2
         assert trials >= Knapsack().min_trials
 
 

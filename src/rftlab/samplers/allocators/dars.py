@@ -20,8 +20,11 @@ class DARS(Allocator):
         hw:  ceil((2 (1 - a) N S(1/2) - N S(a)) / S(a))                   more, the harder the task
 
     more rollouts, ``cap`` in all. Without std and cap, hw makes N / (2a) in all: half a group of passes is expected of
-    every task, DART's uniform quota in two rounds. The equations hold before flat groups are dropped, which the
-    release does and a fixed denominator of the loss makes indifferent.
+    every task, DART's uniform quota in two rounds.
+
+    Built for a loss that sums over rollouts, in which a group's share grows with their number. In this lab's loss every
+    group has the same say: the second round finds passes of hard tasks and makes their gradient surer, it does not
+    weigh them more. Flat groups, which the release drops, have no effect under a fixed denominator.
 
     Args:
         variant: ``et`` (equal treatment) or ``hw`` (hardness weighted).

@@ -63,7 +63,7 @@ class DART(Quota):
         self.prior: Float = np.full(len(pool), np.nan)
         if self.reference:
             self.references = (named(pool, self.reference, "sampler.allocator.reference"),)
-            self.prior = 1.0 - pool.references[self.reference]
+            self.prior = pool.references[self.reference].astype(np.float64)
             if np.isnan(self.prior).all():
                 raise InputError(
                     f"sampler.allocator.reference={self.reference} has no known rate: give another or null"
@@ -75,11 +75,11 @@ class DART(Quota):
     def quota(self, open: Feedback, ctx: StepContext) -> tuple[Int | int, Int | int]:
         if self.variant == "uniform":
             return self.passes, 0
-        stats = ctx.stats
-        fail = self.prior.copy()
-        np.divide(stats.trials - stats.wins, stats.trials, out=fail, where=stats.trials > 0)
-        hardest = float(np.nanmax(fail)) if not np.isnan(fail).all() else 1.0
-        own = np.where(np.isnan(fail[open.tasks]), 1.0 - open.rate, fail[open.tasks])
+        rate = self.prior.copy()
+        np.divide(ctx.stats.wins, ctx.stats.trials, out=rate, where=ctx.stats.trials > 0)
+        lowest = float(np.fmin.reduce(rate))  # NaN when nothing is known
+        hardest = 1.0 if math.isnan(lowest) else 1.0 - lowest
+        own = 1.0 - np.where(np.isnan(rate[open.tasks]), open.rate, rate[open.tasks])
         share = np.nan_to_num(np.minimum(own / hardest, 1.0)) if hardest > 0 else np.zeros(len(open))
         # the rounding error of f / max f must not cost one pass more
         return np.maximum(1, np.ceil(self.passes * share - 1e-9)).astype(np.int64), 0

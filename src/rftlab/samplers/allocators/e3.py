@@ -9,6 +9,9 @@ import numpy as np
 from rftlab.core import Float, InputError, Int, StepContext, TaskPool
 from rftlab.samplers.allocators.greedy import Greedy
 
+STEPS = 4096
+"""Rates within about 1/4096 of each other share a rank; counting them is faster than sorting a million."""
+
 
 class E3(Greedy):
     """Dynamic rollout budget of E3-RL4LLMs (code at LiaoMengqi/E3-RL4LLMs).
@@ -76,14 +79,14 @@ class E3(Greedy):
 
     def rank(self, tasks: Int, ctx: StepContext) -> Float:
         """Ranks float64 [R] in [0, 1], the hardest at 1."""
-        stats = ctx.stats
-        seen = stats.trials > 0
-        easiness = np.sort(stats.wins[seen] / stats.trials[seen])
-        rank = np.full(len(tasks), 0.5)
-        if len(easiness) > 1:
-            own = seen[tasks]
-            rate = stats.wins[tasks[own]] / stats.trials[tasks[own]]
-            harder = np.searchsorted(easiness, rate, "left")  # tasks with a lower rate
-            equal = np.searchsorted(easiness, rate, "right") - harder - 1
-            rank[own] = 1 - (harder + equal / 2) / (len(easiness) - 1)
-        return rank
+        trials = ctx.stats.trials
+        seen = trials > 0
+        rate = np.divide(ctx.stats.wins, trials, out=np.zeros(len(trials)), where=seen)
+        step = np.rint(rate * STEPS).astype(np.int32)
+        tasks_at = np.bincount(step[seen], minlength=STEPS + 1)
+        others = int(tasks_at.sum()) - 1
+        if others < 1:
+            return np.full(len(tasks), 0.5)
+        harder = np.cumsum(tasks_at) - tasks_at  # tasks with a lower rate
+        rank = 1 - (harder + (tasks_at - 1) / 2) / others
+        return np.where(seen[tasks], rank[step[tasks]], 0.5)

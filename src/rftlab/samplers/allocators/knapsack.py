@@ -31,9 +31,12 @@ class Knapsack(Greedy):
     4. what is left goes to 0 < p < 1 by gain. V is concave in n, so greedy is exact; the release solves the same
        problem by dynamic programming
 
-    Differs from the release in the history: p is the rate of the counts that all parts share (``stats_discount``; 0.5
-    weighs like the last 16 rollouts when a visit has 8), not of a list of rewards. So it is known once these counts
-    reach ``min_trials``, which visits of n_min rollouts must keep up: 4 is what visits of 2 hold at a discount of 0.5.
+    Differs from the release in the history: p is the rate of the counts that all parts share (``stats_discount``), not
+    that of the last 16 rollouts of a list, so that visits of v rollouts settle at v / (1 - discount) of them. A task is
+    known while these are ``min_trials``, which visits of n_min must keep up: 0.75 holds 8 of visits of 2, and 32 of 8.
+
+    In this lab's loss a group has the same say however many rollouts it got, where the release averages over rollouts:
+    more rollouts mean a surer gradient of the task here, there a larger share of the step too.
 
     Args:
         n: Rollouts of a task on average; None = the group size.
@@ -53,7 +56,7 @@ class Knapsack(Greedy):
         n_neg: int = 2,
         n_pos: int = 2,
         alpha: float = 0.9,
-        min_trials: float = 4.0,
+        min_trials: float = 8.0,
     ) -> None:
         super().__init__(n, n_max)
         for name, value in {"n_min": n_min, "n_neg": n_neg, "n_pos": n_pos}.items():
