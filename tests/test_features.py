@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rftlab.config import build_dataset, compose
+from rftlab.config import compose
 from rftlab.core import InputError, Need, Task, TaskPool, task_id
 from rftlab.features import features, file, hashed, prompts, sentence_transformer, word_vectors
-from rftlab.lab import with_features
+from rftlab.lab import prepared
 
 WORDS = ["add", "sort", "copy", "reverse"]
 
@@ -179,9 +179,9 @@ def test_only_a_sampler_that_reads_features_has_them_made(tmp_path: Path, monkey
     monkeypatch.setenv("RFTLAB_CACHE", str(tmp_path))
     overrides = ["dataset.limit=40", "dataset.references=null", "features.dim=4"]
     without = compose(["sampler=uniform", *overrides])
-    assert with_features(without, build_dataset(without)).train.features is None
+    assert prepared(without).train.features is None
     assert not list(tmp_path.rglob("*.npy"))
     cfg = compose(["sampler=mpts", *overrides])
-    dataset = with_features(cfg, build_dataset(cfg))
+    dataset = prepared(cfg)
     assert dataset.train.features.shape[0] == 40 and Need.FEATURES in dataset.train.has()
     assert len(list(tmp_path.rglob("*.npy"))) == 1

@@ -18,6 +18,7 @@ from rftlab.datasets.base import Dataset
 from rftlab.engines.base import Engine, Learner, Sampling
 from rftlab.evaluate import Evaluator
 from rftlab.features import features
+from rftlab.profile import with_references
 from rftlab.samplers.build import build_sampler
 from rftlab.samplers.composer import TaskSampler
 from rftlab.verifiers.pool import VerifierPool, build_pool
@@ -76,7 +77,7 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
         cfg: the composed and checked configuration of ``train``.
         poll: called during long work; may raise to stop it.
     """
-    dataset = with_features(cfg, build_dataset(cfg))
+    dataset = prepared(cfg)
     sampler = build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
     with ExitStack() as stack:
         verifier = stack.enter_context(build_pool(cfg.verifier, poll))
@@ -90,13 +91,16 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
     raise AssertionError("unreachable")  # ExitStack.__exit__ is typed as able to swallow
 
 
-def with_features(cfg: Any, dataset: Dataset) -> Dataset:
-    """The dataset as the sampler needs it: with the vectors that ``cfg.features`` makes, where a part reads any."""
-    if dataset.train.features is not None or Need.FEATURES not in sampler_needs(cfg):
-        return dataset
-    options: Any = OmegaConf.to_container(cfg.features, resolve=True)
-    source = get_method(cfg.features._target_)(**{k: v for k, v in options.items() if k != "_target_"})
-    return replace(dataset, train=replace(dataset.train, features=features(dataset.train, source, options)))
+def prepared(cfg: Any) -> Dataset:
+    """The dataset as the sampler needs it: with the profiles of ``cfg.references`` and, where a part reads any, with
+    the vectors that ``cfg.features`` makes."""
+    dataset = build_dataset(cfg)
+    train = with_references(dataset.train, cfg.references)
+    if train.features is None and Need.FEATURES in sampler_needs(cfg):
+        options: Any = OmegaConf.to_container(cfg.features, resolve=True)
+        source = get_method(cfg.features._target_)(**{k: v for k, v in options.items() if k != "_target_"})
+        train = replace(train, features=features(train, source, options))
+    return replace(dataset, train=train)
 
 
 def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[Learner, Engine]:

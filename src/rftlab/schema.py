@@ -163,6 +163,16 @@ class EvalVerb(_Learning):
 
 
 @dataclass
+class ProfileVerb(_Learning):
+    """``rftlab profile``."""
+
+    out: str | None = MISSING
+    rollouts: int = MISSING
+    temperature: float = MISSING
+    tasks_at_once: int = MISSING
+
+
+@dataclass
 class DoctorVerb(_Learning):
     """``rftlab doctor``."""
 
@@ -181,7 +191,14 @@ class TrainVerb(_Learning):
     tracking: Tracking = MISSING
     checkpoint: Checkpoint = MISSING
     features: Any = MISSING
+    references: dict[str, str] = MISSING
     panel: Panel = MISSING
 
 
-SCHEMAS: dict[str, type] = {"train": TrainVerb, "eval": EvalVerb, "validate": ValidateVerb, "doctor": DoctorVerb}
+SCHEMAS: dict[str, type] = {
+    "train": TrainVerb,
+    "eval": EvalVerb,
+    "profile": ProfileVerb,
+    "validate": ValidateVerb,
+    "doctor": DoctorVerb,
+}
