@@ -175,6 +175,19 @@ def test_sentence_transformer_says_what_it_lacks() -> None:
             sentence_transformer("some/model")(make_pool(2))
 
 
+def test_sentence_embeddings_of_a_model_in_a_folder(tmp_path: Path) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="the extra `embed` is not installed")
+    import rftlab
+
+    tiny = sentence_transformers.models.Transformer(str(Path(rftlab.__file__).parent / "assets" / "tiny"))
+    pooling = sentence_transformers.models.Pooling(tiny.get_word_embedding_dimension())
+    sentence_transformers.SentenceTransformer(modules=[tiny, pooling]).save(str(tmp_path / "model"))
+    x = sentence_transformer(str(tmp_path / "model"), dim=5)(make_pool(30))
+    assert x.shape == (30, 5) and np.isfinite(x).all() and np.ptp(x, axis=0).min() > 0
+    with pytest.raises(InputError, match=r"features.model=.* can't be loaded"):
+        sentence_transformer(str(tmp_path / "none"), dim=5)(make_pool(2))
+
+
 def test_only_a_sampler_that_reads_features_has_them_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RFTLAB_CACHE", str(tmp_path))
     overrides = ["dataset.limit=40", "dataset.references=null", "features.dim=4"]

@@ -57,6 +57,11 @@ class Lab:
         ]
         if sampler.filtered.any():
             lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
+        if (rounds := sampler.allocator.rounds()) > cfg.budget.max_rounds:
+            lines.append(
+                f"sampler.allocator takes up to {rounds} rounds, budget.max_rounds={cfg.budget.max_rounds} settles its "
+                "tasks before: raise it"
+            )
         if cost := sampler.reference_rollouts():
             lines.append(
                 f"the references that this sampler reads cost {cost:,} rollouts, shown as "
