@@ -177,10 +177,11 @@ def test_sentence_transformer_says_what_it_lacks() -> None:
 
 def test_sentence_embeddings_of_a_model_in_a_folder(tmp_path: Path) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers", reason="the extra `embed` is not installed")
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
     import rftlab
 
-    tiny = sentence_transformers.models.Transformer(str(Path(rftlab.__file__).parent / "assets" / "tiny"))
-    pooling = sentence_transformers.models.Pooling(tiny.get_word_embedding_dimension())
+    tiny = modules.Transformer(str(Path(rftlab.__file__).parent / "assets" / "tiny"))
+    pooling = modules.Pooling(tiny.get_embedding_dimension())
     sentence_transformers.SentenceTransformer(modules=[tiny, pooling]).save(str(tmp_path / "model"))
     x = sentence_transformer(str(tmp_path / "model"), dim=5)(make_pool(30))
     assert x.shape == (30, 5) and np.isfinite(x).all() and np.ptp(x, axis=0).min() > 0
