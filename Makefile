@@ -7,10 +7,10 @@ READY  := $(VENV)/.ready
 # One torch thread and no spinning: small models are fastest so, and runs beside each other do not starve.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help setup train smoke test test-gpu lint types check format bench wheel clean
+.PHONY: help setup train smoke test test-gpu lint types check conformance format bench bench-samplers docs wheel clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
 
 setup: $(READY) ## .venv with the pinned versions and rftlab in it, editable
 $(READY): pyproject.toml constraints.txt
@@ -39,6 +39,12 @@ types: $(READY) ## mypy on the core, the config and the samplers
 
 check: lint types test ## all of the above, as the CI does
 
+conformance: $(READY) ## every crossing of selectors, allocators and admissions under the contract; minutes, all cores
+	$(QUIET) $(BIN)/python scripts/conformance.py
+
+docs: $(READY) ## docs/samplers.md, from the headers, options and docstrings of the samplers
+	$(BIN)/python scripts/write_sampler_docs.py
+
 format: $(READY) ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -46,9 +52,12 @@ format: $(READY) ## let ruff repair what it can
 bench: $(READY) ## rollout speed against generate()
 	$(QUIET) $(BIN)/python scripts/bench_rollout.py
 
+bench-samplers: $(READY) ## time and memory of every sampler on pools of a thousand to a million tasks
+	$(QUIET) $(BIN)/python scripts/bench_samplers.py
+
 wheel: $(READY) ## dist/*.whl and the source archive
 	$(BIN)/python -m build
 
 clean: ## what tools left behind; outputs/ and .venv stay
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -187,10 +187,14 @@ class _Run:
 
 def _where(wanted: Sequence[StepTrace], found: Sequence[StepTrace], text: str) -> str:
     """``text`` with the first thing that differs."""
-    for step, (a, b) in enumerate(zip(wanted, found, strict=True)):
-        for name, value in vars(a).items():
-            if value != vars(b)[name]:
-                return f"{text}: step {step} of {len(wanted)}, {name}: {value!s:.200} and {vars(b)[name]!s:.200}"
+    for a, b in zip(wanted, found, strict=True):
+        for name, one in vars(a).items():
+            other = vars(b)[name]
+            if isinstance(one, dict):
+                keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+                one, other = ({key: d.get(key) for key in keys} for d in (one, other))
+            if one != other:
+                return f"{text}: step {a.step}, {name}: {one!s:.200} and {other!s:.200}"
     return text
 
 

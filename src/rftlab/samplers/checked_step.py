@@ -18,6 +18,7 @@ from rftlab.samplers.contract import Scenario, World, require, same, wins_and_tr
 class StepTrace:
     """What a sampler did in one step, and what it believed after it."""
 
+    step: int
     rounds: list[list[Request]] = field(default_factory=list)
     batch: list[tuple[str, int, list[int], float | None]] = field(default_factory=list)
     """Task id, step of the group, rollouts picked, baseline."""
@@ -50,7 +51,7 @@ class CheckedStep:
     ) -> None:
         self.sampler, self.scenario, self.world, self.watched = sampler, scenario, world, watched
         self.groups: dict[int, list[Group]] = {}
-        self.trace = StepTrace()
+        self.trace = StepTrace(step)
         self.ctx = StepContext(
             step=step, version=step, target_groups=scenario.prompts, group_size=scenario.group_size, progress=progress,
             left=Budget(scenario.rollouts, scenario.rounds), stats=sampler.stats, seed=seed,
