@@ -1,9 +1,9 @@
 """What a sampler costs beside the rollouts: `python scripts/bench_samplers.py`.
 
-For every preset and pool size: the median processor time (one thread, so a busy machine changes little) of a step in `ask` (with the belief that the composer reads when a step
-begins), `tell` and `batch` + `end_step`, in milliseconds; the bytes of what its parts have learnt, for each task
-(arrays with a row a task) and in all; and the size of a checkpoint of the whole sampler, composer's counts included.
-`growth` is the time divided by that of the size before.
+For every preset and pool size: the median processor time of a step (one thread, so a busy machine changes little) in
+`ask` (with the belief that the composer reads when a step begins), `tell` and `batch` + `end_step`, in milliseconds;
+the bytes of what its parts have learnt, for each task, as arrays with a row a task and in all; and the size of a
+checkpoint of the whole sampler, composer's counts included. `growth` is the time over that of the size before.
 
 P = 256 tasks of G = 8 rollouts, answers drawn from fixed pass rates; the pool has categories, levels, two references
 and 64 random features a task. Each cell is a process of its own, stopped at its time limit: `too slow` is what it says,

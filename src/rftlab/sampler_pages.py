@@ -71,7 +71,7 @@ def page(name: str, extra: Sequence[Path] = (), width: int = 80) -> str:
     lines += ["", f"    rftlab train sampler={name}", f"    rftlab train sampler={name} {_crossed(name, extra)}"]
     lines += [f"    rftlab train sampler={name} sampler.PART.OPTION=VALUE", ""]
     rest = {key: value for key, value in node.items() if key not in ("name", *shelf.GROUPS)}
-    lines += [f"sampler.{key}: {_yaml(value)}" for key, value in rest.items()]
+    lines += [f"sampler.{key}: {in_yaml(value)}" for key, value in rest.items()]
     chosen = shelf.chosen_parts(name, extra) or {}
     for group in shelf.GROUPS:
         if group in node:
@@ -102,7 +102,7 @@ def docstring(node: dict[str, Any]) -> str:
 def option_lines(group: str, option: str | None, node: dict[str, Any], extra: Sequence[Path] = ()) -> list[str]:
     """The options as in their file, with its comments and the values of ``node``."""
     if option is None:
-        return [f"{key}: {_yaml(value)}" for key, value in node.items() if key != "_target_"]
+        return [f"{key}: {in_yaml(value)}" for key, value in node.items() if key != "_target_"]
     file, default = listing.options(f"sampler/{group}", extra)[option], shelf.part(group, option, extra)
     lines = []
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -110,7 +110,7 @@ def option_lines(group: str, option: str | None, node: dict[str, Any], extra: Se
         if not line.strip() or line.startswith(("#", "_target_")):
             continue
         if key in node and node[key] != default.get(key):
-            value, comment = _yaml(node[key]), line.partition(" #")[2]
+            value, comment = in_yaml(node[key]), line.partition(" #")[2]
             line = f"{key}: {value}".ljust(24) + (f" #{comment}" if comment else "")
             line += " (set by the preset)"
         lines.append(line)
@@ -144,7 +144,7 @@ def _wrapped(text: str, width: int, indent: int, first: int | None = None) -> li
     )
 
 
-def _yaml(value: Any) -> str:
+def in_yaml(value: Any) -> str:
     from omegaconf import OmegaConf
 
     text = OmegaConf.to_yaml({"value": value}, resolve=True).removeprefix("value:").strip()
