@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from rftlab import listing
-from rftlab.config import compose, keys, unknown_key
+from rftlab.config import compose, keys
 from rftlab.core import InputError
-from rftlab.nearest import nearest
+from rftlab.nearest import nearest, unknown_key
 
 
 def options_first(verb: str, args: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ sampler parts, engine, dataset, the verifier's check) are held against its signa
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
 import math
@@ -21,8 +20,9 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rftlab.core import InputError, Need
 from rftlab.listing import conf_dir
-from rftlab.nearest import nearest
+from rftlab.nearest import unknown_key
 from rftlab.schema import SCHEMAS
+from rftlab.targets import check_options, find
 
 if TYPE_CHECKING:
     from rftlab.datasets.base import Dataset
@@ -33,6 +33,11 @@ OPEN = ("sampler.selector", "sampler.allocator", "sampler.admission", "engine", 
 
 DATASET_LABELS = ("name",)
 """Keys of ``dataset`` that its loader need not take."""
+BESIDE: dict[str, Any] = {
+    "dataset": (DATASET_LABELS,),
+    "verifier.check": ((), " (a class of your own that has none: ~{key})"),
+}
+"""What ``check_options`` is told of a node beside its keys."""
 
 _Rule = tuple[str, Callable[[Any], bool], str]
 
@@ -105,7 +110,7 @@ def check(cfg: DictConfig, verb: str = "train") -> None:
         raise InputError(f"init_from={start}: no such directory; wanted a run's, like outputs/<name>/…/seed0")
     for key in OPEN:  # last: importing an engine takes seconds
         if (node := OmegaConf.select(typed, key)) is not None:
-            _check_target(key, node)
+            check_options(key, node, *BESIDE.get(key, ()))
 
 
 def _check_budget(budget: Any, algo: Any) -> None:
@@ -160,45 +165,6 @@ def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
     return f"{exc.full_key}: {text}" if exc.full_key else text
 
 
-def _check_target(key: str, node: DictConfig) -> None:
-    """The keys of an open node are keyword arguments of its ``_target_``."""
-    if not isinstance(node, DictConfig) or "_target_" not in node:
-        raise InputError(f"{key} has no _target_: choose one with {key.replace('.', '/')}=NAME")
-    signature = inspect.signature(_target(key, node))
-    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        return
-    labels = DATASET_LABELS if key == "dataset" else ()
-    known = [name for name in signature.parameters if name != "self"] + list(labels)
-    for name in node:
-        if (option := str(name)) not in known and not option.startswith("_"):
-            hint = f" (a class of your own that has none: ~{key}.{option})" if key == "verifier.check" else ""
-            raise InputError(unknown_key(f"{key}.{option}", [f"{key}.{other}" for other in known]) + hint)
-
-
-def _target(key: str, node: DictConfig) -> Any:
-    """The class or function that ``node`` names."""
-    module, _, name = str(node["_target_"]).rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as exc:
-        raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {exc}") from None
-
-
-def unknown_key(key: str, known: Sequence[str]) -> str:
-    """One line on a key that does not exist, with the nearest one that does."""
-    last = key.rsplit(".", 1)[-1]
-    if last in ("top_p", "top_k", "min_p") and not key.startswith("eval."):
-        return (
-            f"{key}: training samples from the whole distribution, because the log-probs of a truncated one are not "
-            f"the policy's and the loss would be biased; for evaluation give eval.top_p or eval.top_k"
-        )
-    if guess := nearest(key, known):
-        return f"{key}: no such key; did you mean {guess}?"
-    beside = sorted({k.rsplit(".", 1)[-1] for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]})
-    where = key.rpartition(".")[0] or "the top level"
-    return f"{key}: no such key; {where} has {', '.join(beside) or 'none'}"
-
-
 def keys(node: Any, prefix: str = "") -> list[str]:
     """Every key of a composed configuration, dotted."""
     found = []
@@ -226,7 +192,7 @@ def build_dataset(cfg: DictConfig) -> Dataset:
     """Calls the loader that ``cfg.dataset`` names; the keys are its keyword arguments (``name`` where it takes it)."""
     options = OmegaConf.to_container(cfg.dataset, resolve=True)
     assert isinstance(options, dict)
-    load = _target("dataset", cfg.dataset)
+    load = find("dataset", cfg.dataset)
     del options["_target_"]
     accepted = inspect.signature(load).parameters
     return load(**{str(k): v for k, v in options.items() if k in accepted or k not in DATASET_LABELS})

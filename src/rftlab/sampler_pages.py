@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rftlab import listing
+from rftlab import listing, targets
 from rftlab.samplers import shelf
 
 COLUMNS = "{:<18} {:<23} {:<19} {}"
@@ -88,14 +88,7 @@ def part_page(group: str, option: str | None, node: dict[str, Any], extra: Seque
 
 def docstring(node: dict[str, Any]) -> str:
     """What the class of a part says of itself, without the arguments: they stand in the option file."""
-    from hydra.utils import get_object
-
-    from rftlab.core import InputError
-
-    try:
-        cls = get_object(node["_target_"])
-    except Exception as error:
-        raise InputError(f"_target_={node.get('_target_')} cannot be imported: {error}") from error
+    cls = targets.find("sampler", node)
     return inspect.cleandoc(cls.__doc__ or "").partition("\nArgs:\n")[0].strip()
 
 

@@ -39,14 +39,20 @@ def test_a_pool_with_everything_serves_everything_but_the_truth() -> None:
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        (selector("rftlab.samplers.selectors.bots.BOTS", lamda=2), r"no option 'lamda': did you mean .*\.lam\?"),
-        (selector("rftlab.samplers.selectors.bots.BOTS", xyzzy=2), "no option 'xyzzy': it has: lam, rho"),
+        (
+            selector("rftlab.samplers.selectors.bots.BOTS", lamda=2),
+            r"lamda: no such key; did you mean .*\.lam\?",
+        ),
+        (
+            selector("rftlab.samplers.selectors.bots.BOTS", xyzzy=2),
+            "xyzzy: no such key; .* has .*lam, .*rho",
+        ),
         (selector("rftlab.samplers.selectors.bots.BOTS", lam=2), r"sampler\.selector\.lam=2, wanted"),
-        (selector("rftlab.samplers.selectors.bots.BOTS", lam="much"), "BOTS. can't be built"),
-        (selector("rftlab.samplers.selectors.bots.BOSS"), "can't be imported"),
-        (selector("rftlab.samplers.nowhere.BOTS"), "can't be imported"),
-        (selector("rftlab.samplers.allocators.fixed.Fixed"), "is no Selector"),
-        ({}, "names no class"),
+        (selector("rftlab.samplers.selectors.bots.BOTS", lam="much"), "BOTS. cannot be built"),
+        (selector("rftlab.samplers.selectors.bots.BOSS"), "cannot be imported"),
+        (selector("rftlab.samplers.nowhere.BOTS"), "cannot be imported"),
+        (selector("rftlab.samplers.allocators.fixed.Fixed"), r"is no rftlab\.samplers\.base\.Selector"),
+        ({}, "has no _target_: choose one with sampler/selector=NAME"),
     ],
 )
 def test_a_part_that_cannot_be_built_is_one_clear_line(part, words) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from rftlab import targets
 from rftlab.core import InputError, Need, TaskPool
-from rftlab.nearest import nearest
 from rftlab.samplers.base import Admission, Allocator, Part, Selector
 from rftlab.samplers.composer import TaskSampler
 
@@ -57,37 +55,11 @@ def build_parts(cfg: Mapping[str, Any]) -> dict[str, Part]:
     """Selector, allocator and admission of the ``sampler`` group ``cfg``, not yet bound to a pool."""
     plain = _plain(cfg)
     kinds: dict[str, type[Part]] = {"selector": Selector, "allocator": Allocator, "admission": Admission}
-    return {group: _part(group, plain.get(group), kind) for group, kind in kinds.items()}
+    return {group: targets.build(f"sampler.{group}", plain.get(group) or {}, kind) for group, kind in kinds.items()}
 
 
 def _plain(cfg: Mapping[str, Any]) -> Any:
     return OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-
-
-def _part(group: str, cfg: Mapping[str, Any] | None, kind: type[Part]) -> Any:
-    """One part, instantiated; its options are compared with its signature first, for a better message."""
-    if not cfg or "_target_" not in cfg:
-        raise InputError(f"sampler.{group} names no class: choose one, as in sampler/{group}=<option>")
-    try:
-        cls = get_class(cfg["_target_"])
-    except Exception as error:
-        cause = error.__cause__ or error
-        raise InputError(f"sampler.{group}._target_={cfg['_target_']} can't be imported: {cause}") from error
-    if not issubclass(cls, kind):
-        raise InputError(f"sampler.{group}._target_={cfg['_target_']} is no {kind.__name__}")
-    options = inspect.signature(cls).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in options.values())
-    for key in cfg.keys() - options.keys() - {"_target_"}:
-        if not takes_any:
-            near = nearest(key, options)
-            hint = f"did you mean sampler.{group}.{near}?" if near else f"it has: {', '.join(options) or 'none'}"
-            raise InputError(f"sampler.{group} ({cls.__name__}) has no option {key!r}: {hint}")
-    try:
-        return instantiate(cfg, _convert_="all")
-    except Exception as error:  # Hydra wraps what the constructor raises
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        raise InputError(f"sampler.{group} ({cls.__name__}) can't be built: {error.__cause__ or error}") from error
 
 
 def _check_needs(what: str, lacking: frozenset[Need], pool: TaskPool) -> None:

@@ -277,16 +277,7 @@ def _pickled(verifier: Verifier, memory_gib: float | None) -> bytes:
 
 def build_pool(cfg: Any, poll: Callable[[], None] = lambda: None) -> VerifierPool:
     """The pool of a ``verifier`` group: ``check`` is instantiated, ``pool`` holds workers, deadline and memory_gib."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
+    from rftlab import targets
 
-    try:
-        verifier = instantiate(cfg.check, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, InputError):
-            raise cause from None
-        raise InputError(f"verifier {cfg.name!r} cannot be built, see verifier.check.*: {cause}") from error
-    if not isinstance(verifier, Verifier):
-        raise InputError(f"verifier.check._target_={cfg.check._target_} is no rftlab.verifiers.base.Verifier")
+    verifier = targets.build("verifier.check", cfg.check, Verifier)
     return VerifierPool(verifier, **cfg.pool, poll=poll)
