@@ -1,0 +1,159 @@
+"""DOTS: measure a few random tasks, infer the others by attention over features, draw near one half."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rftlab.core import EMPTY, Bool, Feedback, Float, InputError, Int, Need, StepContext, TaskPool
+from rftlab.samplers.base import Selector
+from rftlab.samplers.networks.flat import Flat
+from rftlab.samplers.selectors.features import scaled
+from rftlab.samplers.selectors.ranking import weighted
+
+EDGE = 1e-3
+"""Pass rates are kept this far from 0 and 1 before a logit is taken."""
+NEWTON = 20
+"""Steps of the calibration's fit: two numbers, and it settles in less than ten."""
+CHUNK = 8192
+"""Tasks whose attention is computed at once."""
+
+
+class DOTS(Selector):
+    """Difficulty-targeted online task selection (Sun et al., arXiv:2506.05316), without its rollout replay.
+
+    Every ``every`` steps some random tasks are measured with rollouts that are not trained on. With y_j their pass
+    rates, every task of the pool is inferred from the measured ones by attention, and calibrated:
+
+        base_i = sum_j softmax_j(x_i . x_j / (sqrt(D) * temperature)) * y_j
+        p_i    = sigmoid(scale * logit(base_i) + shift)
+        chosen without replacement with probability ~ exp(-|p_i - target| / tau)
+
+    What differs. The paper sends the embeddings of a frozen language model through adapters that were trained
+    beforehand on other models' pass rates, and gets scale and shift from a small network trained with them. Nothing is
+    trained here: x are the pool's features as they are, and scale and shift are fitted to the measured
+    tasks themselves, each inferred from the others (a two-parameter logistic regression with a weak pull to
+    scale = 1, shift = 0). The replay of stored rollouts is left out: this lab trains on fresh ones. A measurement
+    that the step's budget can't pay beside a full batch shrinks to what it can.
+
+    Before the first measurement every task is as likely as any other.
+
+    Args:
+        probes: Tasks measured each time (256 in the release).
+        rollouts: Rollouts of each; None = the group size (8 in the release, as its groups).
+        every: Steps between measurements (mu; 2 in the release).
+        target: Wanted pass rate.
+        tau: Width of the preference; 0.001 in the release is all but the nearest ones.
+        temperature: Of the attention; 1 = the plain square root of D, which untrained features make too sharp.
+    """
+
+    NEEDS = frozenset({Need.FEATURES, Need.PROBE})
+    STATE = ("measured", "measured_at", "scale", "shift")
+
+    def __init__(
+        self,
+        probes: int = 256,
+        rollouts: int | None = None,
+        every: int = 2,
+        target: float = 0.5,
+        tau: float = 1e-3,
+        temperature: float = 2.0,
+    ) -> None:
+        for name, value in {"probes": probes, "every": every, "rollouts": rollouts or 1}.items():
+            if value < 1:
+                raise InputError(f"sampler.selector.{name}={value}, wanted at least 1")
+        for name, number in {"tau": tau, "temperature": temperature}.items():
+            if number <= 0:
+                raise InputError(f"sampler.selector.{name}={number:g}, wanted a positive number")
+        if not 0 <= target <= 1:
+            raise InputError(f"sampler.selector.target={target:g}, wanted a number in [0, 1]")
+        self.probes, self.rollouts, self.every = probes, rollouts, every
+        self.target, self.tau, self.temperature = target, tau, temperature
+        self.measured: dict[str, Int] = {"tasks": EMPTY, "wins": EMPTY, "trials": EMPTY}
+        self.measured_at, self.scale, self.shift = -1, 1.0, 0.0
+        self._believed: Float | None = None
+
+    def bind(self, pool: TaskPool, group_size: int) -> None:
+        self.x = scaled(pool)
+        self.group_size = group_size
+
+    def probe(self, ctx: StepContext) -> tuple[Int, int]:
+        n = self.rollouts or self.group_size
+        spare = (ctx.left.rollouts - ctx.target_groups * ctx.group_size) // n
+        due = self.measured_at < 0 or ctx.step >= self.measured_at + self.every
+        size = min(self.probes, spare, len(self.x))
+        return (ctx.rng.choice(len(self.x), size=size, replace=False), n) if due and size > 0 else (EMPTY, 0)
+
+    def on_probe(self, fb: Feedback, ctx: StepContext) -> None:
+        fb = fb.rows(fb.trials > 0)
+        if len(fb) == 0:
+            return
+        self.measured, self.measured_at = {"tasks": fb.tasks, "wins": fb.wins, "trials": fb.trials}, ctx.step
+        self.scale, self.shift = 1.0, 0.0
+        if len(fb) > 1:
+            self.scale, self.shift = calibration(self._attend(fb.tasks, alone=True), fb.wins, fb.trials)
+        self._believed = None
+
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        free = np.flatnonzero(~taken)
+        if len(free) == 0:
+            return EMPTY
+        away = np.abs(self._rates()[free] - self.target)
+        weight = np.exp(-(away - away.min()) / self.tau)
+        return free[weighted(weight, np.arange(len(free)), m, ctx.rng)]
+
+    def predict(self) -> Float:
+        return self._rates().copy()
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        super().load_state_dict(state)
+        self._believed = None
+
+    def metrics(self) -> dict[str, float]:
+        return {"scale": self.scale, "shift": self.shift, "measured": float(len(self.measured["tasks"]))}
+
+    def _rates(self) -> Float:
+        if self._believed is None:
+            everything = np.arange(len(self.x))
+            chunks = [everything[at : at + CHUNK] for at in range(0, len(everything), CHUNK)]
+            if self.measured_at < 0:
+                self._believed = np.full(len(self.x), 0.5)
+            else:
+                base = np.concatenate([self._attend(rows) for rows in chunks])
+                self._believed = _sigmoid(self.scale * _logit(base) + self.shift)
+        return self._believed
+
+    def _attend(self, tasks: Int, alone: bool = False) -> Float:
+        """Attention of tasks over the measured ones; ``alone``: the measured ones, each over the others."""
+        keys: Flat = self.x[self.measured["tasks"]]
+        score = self.x[tasks] @ keys.T / (np.sqrt(self.x.shape[1]) * self.temperature)
+        if alone:
+            np.fill_diagonal(score, -np.inf)
+        weight = np.exp(score - score.max(1, keepdims=True))
+        rate = (self.measured["wins"] / self.measured["trials"]).astype(weight.dtype)
+        return ((weight @ rate) / weight.sum(1)).astype(np.float64)
+
+
+def calibration(base: Float, wins: Int, trials: Int) -> tuple[float, float]:
+    """Scale and shift of sigmoid(scale * logit(base) + shift), fitted to passes in trials.
+
+    Penalised by (scale - 1)^2 / 2 + shift^2 / 2, as one strong opinion before any rollout: it decides only when
+    nothing else does (all right, all wrong, or a base without differences).
+    """
+    design = np.column_stack([_logit(base), np.ones(len(base))])
+    prior = np.array([1.0, 0.0])
+    fitted = prior.copy()
+    for _ in range(NEWTON):
+        p = _sigmoid(design @ fitted)
+        gradient = design.T @ (wins - trials * p) - (fitted - prior)
+        curvature = design.T @ (design * (trials * p * (1 - p))[:, None]) + np.eye(2)
+        fitted = fitted + np.linalg.solve(curvature, gradient)
+    return float(fitted[0]), float(fitted[1])
+
+
+def _logit(p: Float) -> Float:
+    inside = np.clip(p, EDGE, 1 - EDGE)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def _sigmoid(x: Float) -> Float:
+    return 0.5 * (1 + np.tanh(0.5 * x))
