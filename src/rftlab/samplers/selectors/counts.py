@@ -29,8 +29,8 @@ class Counts(Selector):
 
     Args:
         utility: ``learnability`` or ``failure``.
-        rule: ``proportional``: a draw without replacement, each next task in proportion to its utility. ``top``: the
-            highest, ties at random.
+        rule: ``top``: the highest, ties at random. ``proportional``: a draw without replacement, each next task in
+            proportion to its utility.
         lam: Share of the old counts kept at a visit, in [0, 1]; 1 = plain counts.
         alpha0: Prior successes.
         beta0: Prior failures.
@@ -41,15 +41,15 @@ class Counts(Selector):
     def __init__(
         self,
         utility: Literal["learnability", "failure"] = "learnability",
-        rule: Literal["proportional", "top"] = "proportional",
+        rule: Literal["top", "proportional"] = "top",
         lam: float = 0.5,
         alpha0: float = 1.0,
         beta0: float = 1.0,
     ) -> None:
         if utility not in ("learnability", "failure"):
             raise InputError(f"sampler.selector.utility={utility}, wanted learnability or failure")
-        if rule not in ("proportional", "top"):
-            raise InputError(f"sampler.selector.rule={rule}, wanted proportional or top")
+        if rule not in ("top", "proportional"):
+            raise InputError(f"sampler.selector.rule={rule}, wanted top or proportional")
         if not 0 <= lam <= 1:
             raise InputError(f"sampler.selector.lam={lam:g}, wanted a retention in [0, 1]")
         if alpha0 <= 0 or beta0 <= 0:

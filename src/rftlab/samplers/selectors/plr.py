@@ -8,16 +8,15 @@ import numpy as np
 
 from rftlab.core import Bool, Feedback, Float, InputError, Int, Need, StepContext, TaskPool
 from rftlab.samplers.base import Selector
-from rftlab.samplers.selectors.ranking import weighted
+from rftlab.samplers.selectors.ranking import lowest, weighted
 
 
 class PLR(Selector):
     """Prioritised Level Replay (Jiang et al., arXiv:2010.03934).
 
-    Each place of a batch is either a replay or a task never tried before, the latter at random. Replays are drawn,
-    without replacement, in proportion to
+    Each place of a batch is either a replay or a task never tried before, the latter at random. A replay is drawn with
 
-        (1 - staleness) * rank^(-1 / temperature) / Z + staleness * age / Z'
+        P = (1 - staleness) * rank^(-1 / temperature) / Z + staleness * age / Z'
 
     with rank 1 = the highest score and age the steps since the task was last tried. A place is a replay with
     probability d = the share of tasks tried so far (``proportionate``) or with 1 - fresh (``fixed``), from the moment
@@ -27,8 +26,10 @@ class PLR(Selector):
     second is a growing function of the first, so that both give the same ranks; they differ in groups that reached no
     optimiser. Such a group counts 2 sqrt(p(1 - p)), its mean |advantage| under division by the standard deviation.
 
-    Differs from the release: the batch is drawn at once, equal scores are ranked at random, and age is counted in steps
-    instead of in draws. The class default of the release is warmup 0.2, that of its command line 1.
+    Differs from the release, which draws one level at a time and scores it before the next: a batch is drawn at once,
+    without replacement. Each place first takes a side of the sum, rank or age, and then a task by that side; drawing
+    from the sum itself would give nearly every place to age as soon as the few first ranks were gone. Equal scores are
+    ranked at random; age is counted in steps. The release has warmup 0.2 in the class and 1 on its command line.
 
     Args:
         temperature: beta of the paper; lower is greedier.
@@ -76,7 +77,7 @@ class PLR(Selector):
         replays = int(rng.binomial(m, self._replay_chance(len(seen), len(new))))
         replays = min(max(replays, m - len(new)), len(seen))
         novel = rng.choice(new, size=min(m - replays, len(new)), replace=False)
-        return rng.permutation(np.concatenate([weighted(self._weights(seen, rng), seen, replays, rng), novel]))
+        return rng.permutation(np.concatenate([self._replays(seen, replays, rng), novel]))
 
     def observe(self, fb: Feedback, ctx: StepContext) -> None:
         fb = fb.rows(fb.trials > 0)
@@ -98,15 +99,15 @@ class PLR(Selector):
             return 0.0
         return share if self.schedule == "proportionate" else 1 - self.fresh
 
-    def _weights(self, seen: Int, rng: np.random.Generator) -> Float:
-        """Weight of every task as a replay, float64 [N]; 0 = not among ``seen``."""
-        weight = np.zeros(len(self.scores))
-        if len(seen) == 0:
-            return weight
+    def _replays(self, seen: Int, m: int, rng: np.random.Generator) -> Int:
+        """``m`` distinct tasks of ``seen``, some by rank and the others by age."""
+        by_age = int(rng.binomial(m, self.staleness))
         ranked = rng.permutation(seen)
         ranked = ranked[np.argsort(-self.scores[ranked], kind="stable")]
-        by_rank = np.arange(1, len(seen) + 1) ** (-1 / self.temperature)
-        age = (self.clock - 1 - self.last[ranked]).astype(np.float64)
-        by_age = age / age.sum() if age.any() else age
-        weight[ranked] = (1 - self.staleness) * by_rank / by_rank.sum() + self.staleness * by_age
-        return weight
+        rank = np.arange(1, len(seen) + 1)
+        # the race of ``weighted`` in logarithms: powers of the rank leave the range of floats
+        arrival = np.log(rng.standard_exponential(len(seen))) + np.log(rank) / self.temperature
+        places = lowest(arrival, rank - 1, m - by_age, rng)
+        left = np.delete(ranked, places)
+        age = (self.clock - 1 - self.last).astype(np.float64)
+        return np.concatenate([ranked[places], weighted(age, left, by_age, rng)])
