@@ -16,7 +16,7 @@ from rftlab.samplers.allocators.fixed import Fixed
 from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.selectors.bots import BOTS
 from rftlab.samplers.selectors.ranking import lowest
-from rftlab.testing import make_pool
+from rftlab.testing import check_sampler, make_pool
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "bots.json").read_text())
 W, S = np.array(VECTORS["weak"], float), np.array(VECTORS["strong"], float)
@@ -151,6 +151,63 @@ def test_greedy_ties_fall_at_random_and_not_on_the_head_of_the_file(hand) -> Non
     ctx = hand.context(sampler, p=10)
     picked = {r.task for r in sampler.ask(ctx)}
     assert max(picked) > 50 and picked != set(range(10))
+
+
+def test_a_temperature_draws_in_proportion_to_nearness(hand) -> None:
+    sampler = TaskSampler(pool_of(W[:3], S[:3]), BOTS(thompson=False, rho=0.0, tau=0.2), Fixed(), All(), group_size=8)
+    sampler.selector.observe(hand.feedback([0, 1, 2], [4, 6, 8], 8), None)
+    nearness = np.exp(-np.abs(sampler.predict() - 0.5) / 0.2)
+    drawn = []
+    for step in range(3000):
+        ctx = hand.context(sampler, step=step).view("selector/propose", frozenset())
+        drawn.append(sampler.selector.propose(2, ctx, np.zeros(3, bool)))
+    first, second = np.array(drawn).T
+    assert np.bincount(first) / 3000 == pytest.approx(nearness / nearness.sum(), abs=0.03)
+    after_0 = np.bincount(second[first == 0], minlength=3)[1:]  # without replacement: the rest in proportion
+    assert after_0 / after_0.sum() == pytest.approx(nearness[1:] / nearness[1:].sum(), abs=0.05)
+
+
+def test_a_tiny_temperature_is_the_nearest(hand) -> None:
+    sampler = TaskSampler(pool_of(), BOTS(thompson=False, rho=0.0, tau=1e-6), Fixed(), All(), group_size=8)
+    sampler.selector.observe(hand.feedback(np.arange(20), np.repeat([8, 4], 10), 8), None)
+    assert {r.task for r in sampler.ask(hand.context(sampler, p=10))} == set(range(10, 20))
+
+
+def test_the_prior_is_where_beliefs_start_and_what_they_forget_to(hand) -> None:
+    bots = bound(pool_of(), lam=0.5, rho=0.0, alpha0=2.0, beta0=6.0)
+    assert bots.predict() == pytest.approx([0.25] * 20)
+    bots.observe(hand.feedback([0], [8], 8), None)
+    bots.observe(hand.feedback([1], [8], 8), None)
+    assert (bots.alpha[0], bots.beta[0]) == pytest.approx((0.5 * 10 + 0.5 * 2, 6.0))
+
+
+def test_a_prior_from_a_reference_counts_its_rollouts(hand) -> None:
+    w = np.array([0.25, np.nan, 1.0])
+    pool = pool_of(w, np.ones(3), reference_rollouts={"w": 32})  # 16 for each of the two that are known
+    bots = bound(pool, m=8, lam=0.5, rho=0.0, prior="reference", prior_reference="w", prior_weight=0.5)
+    assert bots.alpha.tolist() == [3.0, 1.0, 9.0] and bots.beta.tolist() == [7.0, 1.0, 1.0]
+    bots.observe(hand.feedback([2], [0], 8), None)
+    bots.observe(hand.feedback([], [], []), None)
+    assert bots.alpha.tolist() == [3.0, 1.0, 9.0] and bots.beta.tolist() == [7.0, 1.0, 5.0]
+    assert bots.references == ("w",) and bots.needs()
+
+
+def test_a_reference_read_twice_is_paid_once() -> None:
+    sampler = TaskSampler(make_pool(10), BOTS(prior="reference"), Fixed(), All(), group_size=8)
+    assert sampler.selector.references == ("weak", "strong") and sampler.reference_rollouts() == 320
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"tau": 0.0}, {"alpha0": 0.0}, {"prior": "best"}, {"prior_weight": -1.0}, {"lam": 2.0}], ids=str
+)
+def test_values_out_of_range_are_named(knobs) -> None:
+    with pytest.raises(InputError, match=f"sampler.selector.{next(iter(knobs))}="):
+        BOTS(**knobs)
+
+
+@pytest.mark.parametrize("knobs", [{"tau": 0.1}, {"prior": "reference", "tau": 0.01, "thompson": False}], ids=str)
+def test_every_option_keeps_the_contract(knobs) -> None:
+    check_sampler(lambda pool, g: TaskSampler(pool, BOTS(**knobs), Fixed(), All(), group_size=g), steps=4)
 
 
 @settings(max_examples=50, deadline=None)

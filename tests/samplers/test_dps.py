@@ -11,7 +11,7 @@ from rftlab.samplers.admissions.everything import All
 from rftlab.samplers.allocators.fixed import Fixed
 from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.selectors.dps import DPS
-from rftlab.testing import make_pool
+from rftlab.testing import check_sampler, make_pool
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "dps.json").read_text())
 
@@ -118,3 +118,8 @@ def test_the_expected_rate_is_full_marks_plus_the_last_partial_rate(hand) -> Non
 def test_values_out_of_range_are_named(knobs) -> None:
     with pytest.raises(InputError, match=f"sampler.selector.{next(iter(knobs))}="):
         DPS(**knobs)
+
+
+@pytest.mark.parametrize("knobs", [{"lam": 1.0, "candidates": 2}, {"lam": 0.0, "entropy_weight": 0.5}], ids=str)
+def test_every_option_keeps_the_contract(knobs) -> None:
+    check_sampler(lambda pool, g: TaskSampler(pool, DPS(**knobs), Fixed(), All(), group_size=g), steps=4)

@@ -1,6 +1,7 @@
 """MoPPS against the authors' numbers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from rftlab.samplers.allocators.fixed import Fixed
 from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.selectors.mopps import MoPPS
 from rftlab.samplers.selectors.ranking import lowest
-from rftlab.testing import make_pool
+from rftlab.testing import check_sampler, make_pool
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "mopps.json").read_text())
 
@@ -73,8 +74,78 @@ def test_tasks_near_the_target_are_preferred(hand) -> None:
     assert {r.task for r in sampler.ask(hand.context(sampler, p=10))} == set(range(20, 30))
 
 
+def test_an_offline_prior_counts_each_rollout_three_times(hand) -> None:
+    rates = np.array([0.25, np.nan, 1.0])
+    pool = replace(make_pool(3), references={"base": rates}, reference_rollouts={"base": 16})  # 8 each
+    mopps = MoPPS(lam=0.5, prior="reference")
+    mopps.bind(pool, 8)
+    assert mopps.alpha.tolist() == [7.0, 1.0, 25.0] and mopps.beta.tolist() == [19.0, 1.0, 1.0]
+    for _ in range(2):
+        mopps.observe(hand.feedback([0], [8], 8), None)
+    assert (mopps.alpha[0], mopps.beta[0]) == (7.0 + 12, 19.0)  # forgetting returns to the task's own prior
+    assert mopps.references == ("base",) and mopps.needs()
+
+
+def test_an_offline_prior_without_references_is_refused() -> None:
+    with pytest.raises(InputError, match=r"sampler\.selector\.prior_reference: .*give dataset\.references"):
+        MoPPS(prior="reference").bind(replace(make_pool(3), references={}), 8)
+
+
+def test_a_fitted_prior_starts_from_the_options_and_goes_to_the_pool(hand) -> None:
+    rng = np.random.default_rng(0)
+    mopps = MoPPS(prior="moments")
+    mopps.bind(make_pool(4000), 8)
+    assert mopps.predict()[-1] == pytest.approx(0.5) and mopps.alpha[-1] == pytest.approx(1.0)
+    for step in range(30):
+        tasks = np.arange(128) + 128 * step
+        mopps.observe(hand.feedback(tasks, rng.binomial(8, rng.beta(0.41, 0.14, 128)), 8), None)
+    found = mopps.metrics()
+    assert found["prior_mean"] == pytest.approx(0.41 / 0.55, abs=0.02)
+    assert found["prior_weight"] == pytest.approx(0.55, abs=0.08)
+    assert mopps.predict()[-1] == found["prior_mean"]
+
+
+def test_a_fitted_prior_moves_every_belief_and_keeps_its_evidence(hand) -> None:
+    mopps = MoPPS(prior="moments")
+    mopps.bind(make_pool(100), 8)
+    mopps.observe(hand.feedback([0], [5], 8), None)
+    before = mopps.alpha[0]
+    mopps.observe(hand.feedback(np.arange(1, 60), np.full(59, 8), 8), None)
+    alpha0, beta0 = mopps.base()
+    assert (mopps.alpha[0], mopps.beta[0]) == pytest.approx((alpha0 + 5, beta0 + 3))
+    assert mopps.alpha[0] != before and alpha0 / (alpha0 + beta0) > 0.85
+
+
+def test_only_the_first_group_of_a_task_enters_the_fit(hand) -> None:
+    once, again = MoPPS(prior="moments"), MoPPS(prior="moments")
+    for mopps in (once, again):
+        mopps.bind(make_pool(10), 8)
+        mopps.observe(hand.feedback([0, 1], [2, 8], [8, 8]), None)
+    for _ in range(20):
+        again.observe(hand.feedback([0, 2], [8, 0], [8, 0]), None)  # 2 could not be graded: not tried yet
+    assert again.base() == once.base()
+    again.observe(hand.feedback([2], [0], [8]), None)
+    assert again.base() != once.base()
+
+
+def test_the_fixed_prior_is_not_touched_by_what_is_seen(hand) -> None:
+    mopps = MoPPS()
+    mopps.bind(make_pool(10), 8)
+    mopps.observe(hand.feedback([0, 1], [8, 8], 8), None)
+    assert mopps.base() == (1.0, 1.0) and "prior_mean" not in mopps.metrics()
+
+
 @pytest.mark.parametrize(
-    "knobs", [{"lam": 1.1}, {"strategy": "best"}, {"lower": 0.8}, {"candidates": 0.5}, {"alpha0": 0.0}], ids=str
+    "knobs", [{"prior": "reference", "lam": 0.5}, {"prior": "moments", "thompson": False, "candidates": 2}], ids=str
+)
+def test_every_option_keeps_the_contract(knobs) -> None:
+    check_sampler(lambda pool, g: TaskSampler(pool, MoPPS(**knobs), Fixed(), All(), group_size=g), steps=4)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"lam": 1.1}, {"strategy": "best"}, {"lower": 0.8}, {"candidates": 0.5}, {"alpha0": 0.0}, {"prior": "x"}],
+    ids=str,
 )
 def test_values_out_of_range_are_named(knobs) -> None:
     with pytest.raises(InputError, match=f"sampler.selector.{next(iter(knobs))}="):
