@@ -1,5 +1,7 @@
 """The update, on the bundled model: the same maths however it is cut, and a canary that bites."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -201,6 +203,23 @@ def test_the_token_loss_of_carried_groups_alone_divides_by_their_own_length():
     assert [r.weight for r in alone] == [r.weight for r in beside]
     mean = np.mean([len(c.tokens) for g in groups for c in g.completions])
     assert alone[0].weight == pytest.approx(1 / (6 * 4 * mean))
+
+
+def test_weights_move_shares_and_not_the_size_of_the_batch():
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    options = {"prompts": policy.prompts, "version": 1, "algo": policy.algo, "group_size": 4, "target_groups": 6}
+
+    def by_group(weights):
+        weighted = [(g, replace(p, weight=w)) for (g, p), w in zip(picks, weights, strict=True)]
+        rows = rows_of(weighted, groups, max_new_tokens=24, **options)[0]
+        return np.array([sum(r.weight * len(r.tokens) for r in rows[i : i + 4]) for i in range(0, 24, 4)])
+
+    even = by_group([1.0] * 6)
+    np.testing.assert_allclose(by_group([3.0] * 6), even)
+    uneven = by_group([1, 1, 2, 2, 4, 8])
+    np.testing.assert_allclose(uneven / uneven[0], [1, 1, 2, 2, 4, 8])
+    np.testing.assert_allclose(uneven.sum(), even.sum())
 
 
 def test_training_raises_the_rewarded_completions():

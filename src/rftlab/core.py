@@ -314,6 +314,9 @@ class Pick:
     """int64 [k], positions in generation order."""
     baseline: float | None = None
     """Given: A = r - baseline (no std, no leave-one-out). None: the mean of the picked rollouts."""
+    weight: float = 1.0
+    """Of the group in the loss, relative to the others of the batch: scaled to mean 1 there, so that it moves shares
+    and not the size of the step."""
 
 
 @dataclass(frozen=True, slots=True)

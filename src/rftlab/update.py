@@ -62,6 +62,7 @@ def rows_of(
     """
     # all that this step generated; a batch of carried groups alone is measured by its own
     lengths = [len(c.tokens) for g in generated or [group for group, _ in batch] for c in g.completions]
+    mean_weight = float(np.mean([pick.weight for _, pick in batch] or [1.0]))
     rows, abs_advantage = [], {}
     for group, pick in batch:
         score: Float = np.array([group.verdicts[i].score for i in pick.rollouts])
@@ -78,7 +79,7 @@ def rows_of(
                     mean_tokens=float(np.mean(lengths or [1])),
                     max_new_tokens=max_new_tokens,
                 )
-                rows.append(row_of(group, i, prompts, version, a, weight))
+                rows.append(row_of(group, i, prompts, version, a, weight * pick.weight / mean_weight))
     return rows, abs_advantage
 
 

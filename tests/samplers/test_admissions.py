@@ -9,6 +9,25 @@ from rftlab.core import InputError, Outcomes
 from rftlab.samplers.admissions.everything import All
 from rftlab.samplers.admissions.nonzero_var import NonzeroVar
 from rftlab.samplers.admissions.window import Window
+from rftlab.samplers.allocators.fixed import Fixed
+from rftlab.samplers.composer import TaskSampler
+from rftlab.samplers.selectors.uniform import Uniform
+from rftlab.testing import make_pool
+
+
+def test_a_task_may_weigh_by_its_rollouts(hand) -> None:
+    class Sizes(Fixed):
+        def first(self, tasks, ctx):
+            return np.array([2, 4, 8, 2])
+
+    def weights(admission):
+        sampler = TaskSampler(make_pool(20), Uniform(), Sizes(), admission, group_size=4)
+        _, batch = hand.step(sampler, hand.context(sampler), hand.mixed)
+        return [pick.weight for _, pick in batch]
+
+    assert weights(All()) == [1, 1, 1, 1] and weights(All("rollout")) == [0.5, 1, 2, 0.5]
+    with pytest.raises(InputError, match=r"sampler.admission.weight=task, wanted group or rollout"):
+        All("task")
 
 
 def outcomes(wins: int, trials: int, faults: int = 0) -> Outcomes:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rftlab.core import Budget, Feedback, Group, InputError, Int, Need, Pick, Purpose, StepContext, UpdateInfo
+from rftlab.samplers.admissions.balanced import Balanced
 from rftlab.samplers.admissions.everything import All
 from rftlab.samplers.admissions.nonzero_var import NonzeroVar
 from rftlab.samplers.allocators.fixed import Fixed
@@ -163,7 +164,7 @@ def test_a_fault_is_no_trial(hand) -> None:
 def test_a_group_without_trials_is_neither_trained_on_nor_counted(hand) -> None:
     sampler = sampler_of(selector=MoPPS())
     _, batch = hand.step(sampler, hand.context(sampler), lambda r: [None] * r.n)
-    assert not batch and sampler._step.underfilled
+    assert not batch
     assert (sampler.selector.alpha == 1).all() and (sampler.stats.visits == 0).all()
 
 
@@ -186,6 +187,57 @@ def test_falling_short_too_often_is_said_once(hand, caplog) -> None:
         for step in range(25):
             hand.step(sampler, hand.context(sampler, step=step, rollouts=8), hand.mixed)
     assert caplog.text.count("fewer than 4 groups") == 1 and "budget.step_rollouts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("admission", "limits", "short"),
+    [
+        (NonzeroVar(), {}, True),  # every task was tried, more are wanted
+        (NonzeroVar(), {"rounds": 2}, True),
+        (NonzeroVar(), {"rollouts": 40}, True),
+        (Balanced(flat="reject"), {}, False),  # rejects all, asks for no others: the method's own choice
+        (Balanced(flat="reject"), {"rollouts": 10}, True),
+    ],
+)
+def test_a_step_is_short_when_it_could_not_get_what_the_method_wanted(hand, admission, limits, short) -> None:
+    sampler = sampler_of(admission=admission)
+    _, batch = hand.step(sampler, hand.context(sampler, **limits), hand.right)
+    assert not batch and sampler.metrics()["sampler/underfilled"] == short
+
+
+def test_open_groups_count_as_hopeful_when_the_admission_decides_how_many_to_ask_for(hand) -> None:
+    seen = []
+
+    class Watching(NonzeroVar):
+        def want(self, missing, so_far, ctx):
+            seen.append((missing, so_far.trained.tolist()))
+            return super().want(missing, so_far, ctx)
+
+    class Screening(Chunks):
+        def more(self, open, ctx):
+            return np.where((open.wins > 0) & (open.wins < open.trials) & (open.trials < 4), 2, 0)
+
+    sampler = sampler_of(allocator=Screening(), admission=Watching())
+    asked: dict[int, int] = {}
+
+    def answer(request):  # the first two tasks qualify
+        asked.setdefault(request.task, len(asked))
+        return [True] * request.n if asked[request.task] >= 2 else [i % 2 == 0 for i in range(request.n)]
+
+    hand.step(sampler, hand.context(sampler), answer)
+    assert seen[0] == (4, []) and seen[1] == (2, [True, True, False, False])
+
+
+def test_the_allocator_reports_before_the_counts_move(hand) -> None:
+    class Reporting(Fixed):
+        def report(self, fb, ctx):
+            return {"old_trials": float(ctx.stats.trials.sum()), "new_trials": float(fb.trials.sum())}
+
+    sampler = sampler_of(allocator=Reporting())
+    for step in range(2):
+        hand.step(sampler, hand.context(sampler, step=step), hand.mixed)
+    found = sampler.metrics()
+    assert (found["sampler/old_trials"], found["sampler/new_trials"]) == (16, 16)
 
 
 def test_probes_are_charged_told_and_never_trained_on(hand) -> None:
@@ -304,6 +356,7 @@ def test_calls_out_of_turn_are_refused(hand) -> None:
         ("allocator", "first", lambda tasks, ctx: np.array([4]), "wanted 4 numbers"),
         ("admission", "assemble", lambda o, ctx: Pick(o.task, np.array([0, 0])), "distinct valid"),
         ("admission", "assemble", lambda o, ctx: Pick(o.task, np.array([1])), "at least 2"),
+        ("admission", "assemble", lambda o, ctx: Pick(o.task, np.arange(4), weight=0.0), "the weight 0.0, wanted > 0"),
         ("admission", "assemble", lambda o, ctx: Pick(o.task + 1, np.array([0, 1])), "distinct valid"),
     ],
 )

@@ -228,3 +228,17 @@ def test_a_reference_that_knows_nothing_is_refused() -> None:
     pool.references["weak"][:] = np.nan
     with pytest.raises(InputError, match="reference=weak has no known rate"):
         DART(reference="weak").bind(pool, 8)
+
+
+def test_the_share_of_tasks_at_the_cap_is_reported(hand) -> None:
+    sampler = TaskSampler(make_pool(20), Uniform(), ReinforceAda(chunk=4, cap=8), Balanced(), group_size=4)
+    requested: dict[int, int] = {}
+
+    def answer(request):  # one task of four never passes
+        requested.setdefault(request.task, len(requested))
+        return [requested[request.task] > 0 and i % 2 == 0 for i in range(request.n)]
+
+    hand.step(sampler, hand.context(sampler), answer)
+    assert sampler.metrics()["sampler/capped"] == 0.25
+    hand.step(sampler, hand.context(sampler, step=1, rollouts=0), answer)
+    assert "sampler/capped" not in sampler.metrics()

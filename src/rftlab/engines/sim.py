@@ -123,12 +123,14 @@ class SimEngine:
         gradient = np.zeros(len(self.skill))
         advantages: dict[int, float] = {}
         live = 0
+        mean_weight = float(np.mean([pick.weight for _, pick in batch] or [1.0]))
         for group, pick in batch:
             score = np.array([group.verdicts[i].score for i in pick.rollouts])
             passed = np.array([group.verdicts[i].passed for i in pick.rollouts], np.float64)
             a = score - (score.mean() if pick.baseline is None else pick.baseline)
             row = self._rows([group.task])
-            gradient[self.category[row[0]]] += float((a * (passed - _sigmoid(self._logits(row)))).mean())
+            g = float((a * (passed - _sigmoid(self._logits(row)))).mean())
+            gradient[self.category[row[0]]] += g * pick.weight / mean_weight
             advantages[pick.task] = float(np.abs(a).mean())
             live += int((a != 0).sum())
         if self.world == "logistic":

@@ -120,6 +120,13 @@ class Allocator(Part):
         """Further rollouts int64 [R] for the open tasks, row by row; 0 settles a task. Pure."""
         return np.zeros(len(open), np.int64)
 
+    def report(self, fb: Feedback, ctx: StepContext) -> dict[str, float]:
+        """Numbers of the step that ends, under ``sampler/``; ``fb`` has a row for every task it gave rollouts. Pure.
+
+        Asked before ``ctx.stats`` learns of the step: the counts are those that the allocator decided by.
+        """
+        return {}
+
 
 class Admission(Part):
     """Which groups reach the optimiser."""
@@ -130,7 +137,8 @@ class Admission(Part):
     def want(self, missing: int, so_far: Feedback, ctx: StepContext) -> int:
         """How many new tasks to propose in this round; ``missing`` groups lack for a full batch. Pure.
 
-        Asked in every round, the first too (a larger number there is oversampling).
+        ``so_far`` has this step's groups; ``trained`` there means not rejected: admitted, or still open. Asked in every
+        round, the first too (a larger number there is oversampling).
         """
         return missing if ctx.round == 0 else 0
 

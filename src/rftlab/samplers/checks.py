@@ -56,6 +56,8 @@ def check_pick(admission: Admission, pick: Pick, o: Outcomes, least: int) -> Non
             f"{class_name(admission)}.assemble picked {rows} of task {pick.task}, "
             f"wanted at least {least} distinct valid rollouts of task {o.task}: {valid}"
         )
+    if not 0 < pick.weight < float("inf"):
+        raise ValueError(f"{class_name(admission)}.assemble gave task {pick.task} the weight {pick.weight}, wanted > 0")
 
 
 def check_told(pool: TaskPool, asked: Sequence[Request], groups: Sequence[Group], step: int) -> None:

@@ -88,14 +88,15 @@ class TaskSampler:
             raise RuntimeError("ask() before the groups of the last requests were told")
         if step.closed:
             return []
-        if ctx.left.rollouts > 0 and ctx.left.rounds > 0:
+        able = ctx.left.rollouts > 0 and ctx.left.rounds > 0
+        if able:
             step.asked = self._probe(ctx) or self._continue(ctx) + self._open(ctx)
         if step.asked:
             ctx.left = replace(ctx.left, rounds=ctx.left.rounds - 1)
         else:
             self._settle(step.open, ctx)
             step.closed = True
-            step.underfilled = len(self._ready()) < ctx.target_groups
+            step.underfilled = len(self._ready()) < ctx.target_groups and (step.cut or not able)
         return list(step.asked)
 
     def tell(self, ctx: StepContext, groups: list[Group]) -> None:
@@ -127,11 +128,12 @@ class TaskSampler:
         trained = {g.task.index for g in ready[: ctx.target_groups]} & set(step.groups)
         tasks = dict.fromkeys([*step.probes, *step.groups])
         fb = tally(tasks, step.probes, step.groups, trained=trained, abs_advantage=update.abs_advantage)
+        report = self.allocator.report(tally(step.groups, step.groups), self._view(ctx, "allocator", "report"))
         self.selector.observe(fb, self._view(ctx, "selector", "observe"))
         self.stats.update(fb, ctx.step)
         self.steps += 1
         self.short_steps += step.underfilled
-        self._count(ctx, fb, len(ready))
+        self._count(ctx, fb, len(ready), report)
         surplus = ready[ctx.target_groups :]
         self.carried = [g for g in surplus if ctx.step + 1 - g.step <= self.admission.carry]
         step.ended = True
@@ -235,13 +237,12 @@ class TaskSampler:
         missing = ctx.target_groups - len(self._ready()) - len(step.open)
         if missing <= 0:
             return []
-        so_far = tally(step.settled, step.groups, trained={t for t, ok in step.settled.items() if ok})
+        so_far = tally(step.groups, step.groups, trained=[t for t in step.groups if step.settled.get(t, True)])
         m = int(self.admission.want(missing, so_far, self._view(ctx, "admission", "want")))
         if m <= 0:
             return []
-        tasks = np.asarray(
-            self.selector.propose(m, self._view(ctx, "selector", "propose"), step.taken.copy()), np.int64
-        )
+        view = self._view(ctx, "selector", "propose")
+        tasks = np.asarray(self.selector.propose(m, view, step.taken.copy()), np.int64)
         check_tasks(self.selector, "propose", tasks, m, step.taken)
         n = np.asarray(self.allocator.first(tasks, self._view(ctx, "allocator", "first")))
         check_numbers(self.allocator, "first", n, len(tasks), 1)
@@ -252,6 +253,7 @@ class TaskSampler:
             requests.append(Request(task, give))
             step.taken[task] = True
             step.open.append(task)
+        step.cut = step.cut or len(requests) < m
         return requests
 
     def _settle(self, tasks: Iterable[int], ctx: StepContext) -> None:
@@ -278,22 +280,24 @@ class TaskSampler:
         """The context as a part may see it; each use has a random stream of its own."""
         return ctx.view(f"{part}/{use}", self.parts[part].needs())
 
-    def _count(self, ctx: StepContext, fb: Feedback, ready: int) -> None:
+    def _count(self, ctx: StepContext, fb: Feedback, ready: int, report: Mapping[str, float]) -> None:
         """The numbers of a step that has just ended; says it when too many were short."""
         step = self._step
         share = self.short_steps / self.steps
         if self.steps >= 20 and share > 0.05 and not self._warned:
             self._warned = True
-            said = (
-                "%d of %d steps had fewer than %d groups to train on: raise budget.step_rollouts or budget.max_rounds"
-            )
+            said = "%d of %d steps had fewer than %d groups: raise budget.step_rollouts or budget.max_rounds"
             log.warning(said, self.short_steps, self.steps, ctx.target_groups)
-        self._counts = step.counts() | {
-            "rounds": ctx.round,
-            "surplus": max(0, ready - ctx.target_groups),
-            "carried": len(self.carried),
-            "faults": step.rollouts() - int(fb.trials.sum()),
-            "underfilled_share": share,
-            "coverage": float((self.stats.visits[~self.filtered] > 0).mean()),
-            "eligible": float((~self.filtered).sum()),
-        }
+        self._counts = (
+            dict(report)
+            | step.counts()
+            | {
+                "rounds": ctx.round,
+                "surplus": max(0, ready - ctx.target_groups),
+                "carried": len(self.carried),
+                "faults": step.rollouts() - int(fb.trials.sum()),
+                "underfilled_share": share,
+                "coverage": float((self.stats.visits[~self.filtered] > 0).mean()),
+                "eligible": float((~self.filtered).sum()),
+            }
+        )

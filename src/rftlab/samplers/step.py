@@ -27,7 +27,10 @@ class Step:
     probed: bool = False
     closed: bool = False
     ended: bool = False
+    cut: bool = False
+    """Fewer tasks could be opened than the admission wanted."""
     underfilled: bool = False
+    """Closed with fewer groups than wanted for want of rollouts, rounds or tasks; not where the method asks no more."""
 
     def rollouts(self) -> int:
         """Rollouts told so far, probes and rejects included."""

@@ -22,9 +22,9 @@ class DARS(Allocator):
     more rollouts, ``cap`` in all. Without std and cap, hw makes N / (2a) in all: half a group of passes is expected of
     every task, DART's uniform quota in two rounds.
 
-    Built for a loss that sums over rollouts, in which a group's share grows with their number. In this lab's loss every
-    group has the same say: the second round finds passes of hard tasks and makes their gradient surer, it does not
-    weigh them more. Flat groups, which the release drops, have no effect under a fixed denominator.
+    Built for a loss in which a task's share grows with its rollouts: admission ``all_by_rollout``. With ``all`` the
+    second round finds passes of hard tasks and makes their gradient surer, but does not weigh them more. Flat groups,
+    which the release drops, have no effect under a fixed denominator.
 
     Args:
         variant: ``et`` (equal treatment) or ``hw`` (hardness weighted).

@@ -27,7 +27,7 @@ class E3(Greedy):
     Rounding is D'Hondt's: every rollout goes to the largest r / (x + 1), x being what a task has got beyond n_min.
     That is a greedy rule too, its totals are exact, and what n_max cuts off goes to others. Differs from the release,
     which enforces n_max only where it hands out what rounding left, and ranks once an epoch; a ``stats_discount`` of 0
-    ranks by the last visit, as there.
+    ranks by the last visit, as there. Admission ``all_by_rollout`` gives a task a share of the step by its rollouts.
 
     Args:
         n: Rollouts of a task on average; None = the group size.

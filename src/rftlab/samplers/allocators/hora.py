@@ -20,7 +20,8 @@ class HORA(Greedy):
         gain(m) = U(m + 1) - U(m) = a / (a + b + m) * prod_{j < m} (b + j) / (a + b + j),
 
     and the rest of the step's P times n rollouts maximises the sum of U. The gains of a task fall with m, so greedy is
-    exact. The paper's abstract was at hand, not its text: the equations are derived from it, sizes are ours.
+    exact. The paper's abstract was at hand, not its text: the equations are derived from it, sizes are ours. Admission
+    ``all_by_rollout`` gives a task a share of the step by its rollouts; with ``all`` they make its gradient surer only.
 
     Args:
         n: Rollouts of a task on average, the first ones included; None = the group size.

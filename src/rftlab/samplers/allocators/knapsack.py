@@ -35,8 +35,8 @@ class Knapsack(Greedy):
     that of the last 16 rollouts of a list, so that visits of v rollouts settle at v / (1 - discount) of them. A task is
     known while these are ``min_trials``, which visits of n_min must keep up: 0.75 holds 8 of visits of 2, and 32 of 8.
 
-    In this lab's loss a group has the same say however many rollouts it got, where the release averages over rollouts:
-    more rollouts mean a surer gradient of the task here, there a larger share of the step too.
+    Admission ``all_by_rollout`` gives a task a share of the step by its rollouts, as a loss that averages over rollouts
+    does; with ``all`` more rollouts mean a surer gradient only.
 
     Args:
         n: Rollouts of a task on average; None = the group size.

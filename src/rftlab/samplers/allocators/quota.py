@@ -64,3 +64,11 @@ class Quota(Allocator):
         unmet = (open.wins < passes) | (open.trials - open.wins < failures)
         room = np.minimum(self.size, self.most - open.trials)
         return np.where(unmet & (open.trials > 0), np.maximum(room, 0), 0)
+
+    def report(self, fb: Feedback, ctx: StepContext) -> dict[str, float]:
+        """``capped``: share of tasks that were tried ``cap`` times without meeting their quota."""
+        if not len(fb):
+            return {}
+        passes, failures = self.quota(fb, ctx)
+        unmet = (fb.wins < passes) | (fb.trials - fb.wins < failures)
+        return {"capped": float((unmet & (fb.trials >= self.most)).mean())}
