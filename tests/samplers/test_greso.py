@@ -31,12 +31,12 @@ def asked(hand, n: int, steps: int, answer, p=10, **knobs) -> list[list[int]]:
 
 
 def test_streaks_count_visits_of_one_side_and_end_with_any_other(hand) -> None:
-    greso = bound(4)
-    for wins in ([8, 8, 0, 0], [8, 0, 0, 3], [8, 0, 0, 0]):
-        greso.observe(hand.feedback([0, 1, 2, 3], wins, 8), CTX)
-    assert greso.streak.tolist() == [3, -2, -3, -1]
-    greso.observe(hand.feedback([0, 1, 2, 3], [0, 0, 0, 4], [0, 0, 0, 8]), CTX)
-    assert greso.streak.tolist() == [3, -2, -3, 0], "a visit without a graded rollout says nothing"
+    greso = bound(5)
+    for wins in ([8, 8, 0, 0, 0], [8, 0, 0, 3, 0], [8, 0, 0, 0, 8]):
+        greso.observe(hand.feedback(range(5), wins, 8), CTX)
+    assert greso.streak.tolist() == [3, -2, -3, -1, 1]
+    greso.observe(hand.feedback(range(5), [0, 0, 0, 4, 0], [0, 0, 0, 8, 0]), CTX)
+    assert greso.streak.tolist() == [3, -2, -3, 0, 1], "a visit without a graded rollout says nothing"
 
 
 def test_the_chance_of_a_turn_is_a_power_of_the_sides_own_p_and_never_below_one_in_a_hundred() -> None:

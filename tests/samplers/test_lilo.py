@@ -91,6 +91,7 @@ def test_sfl_measures_now_and_then_and_draws_a_share_from_the_buffer(hand) -> No
             assert set(buffer) <= best if len(best) >= 20 else best <= set(buffer)
         tasks = [r.task for r in rounds[-1]]
         assert set(tasks[:5]) <= set(buffer) and len(tasks) == 10
+        assert not set(tasks[5:]) <= set(buffer)
         buffers.append(frozenset(buffer.tolist()))
     assert probed == [True, False, False, True, False, False, True]
     assert len(set(buffers)) == 3 and buffers[0] == buffers[2]
@@ -104,6 +105,16 @@ def test_the_rest_of_an_sfl_batch_is_random_and_not_the_unmeasured_alone(hand) -
         chosen += [r.task for r in rounds[-1]]
     assert set(chosen) == set(range(12))
     assert np.bincount(chosen)[:2].min() == 40, "a buffer of two is in every batch of this share"
+
+
+def test_the_buffer_is_drawn_from_evenly_whatever_its_scores(hand) -> None:
+    sampler = make(8, candidates=2.0, every=100, buffer=1.0)
+    chosen = []
+    for step in range(200):
+        hand.step(sampler, hand.context(sampler, step, 4), by_task({0: 2, 1: 2, 2: 1, 3: 1}, rest=4))
+        ctx = hand.context(sampler, step, 2).view("selector/propose", frozenset())
+        chosen += sampler.selector.propose(2, ctx, np.zeros(8, bool)).tolist()
+    np.testing.assert_allclose(np.bincount(chosen, minlength=8)[:4] / len(chosen), 0.25, atol=0.06)
 
 
 def test_probes_whose_grading_failed_measure_nothing(hand) -> None:

@@ -30,6 +30,7 @@ def test_q_follows_the_mean_absolute_advantage_of_the_arms_that_were_drawn(hand)
     sec = bound(alpha=0.5)
     sec.observe(told(hand, [0, 3, 1], [0.8, 0.4, 0.2]), None)  # tasks 0 and 3: arm 0, task 1: arm 1
     np.testing.assert_allclose(sec.q, [0.3, 0.1, 0.0])
+    assert sec.tried.tolist() == [True, True, False]
     sec.observe(told(hand, [1, 2], [1.0, 0.6]), None)
     np.testing.assert_allclose(sec.q, [0.3, 0.55, 0.3])
 

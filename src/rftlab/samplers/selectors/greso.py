@@ -127,7 +127,6 @@ class GRESO(Selector):
         last = int(np.flatnonzero(mine & is_asked[order])[-1])
         passed = self.turns < epoch
         passed[order[: last + 1][mine[: last + 1]]] = True
-        passed[asked] = True
         self.skipped = int(passed.sum()) - len(asked)
         self.turns += passed
 
