@@ -23,7 +23,13 @@ def bound(n: int, **knobs) -> DPS:
 
 
 def pi_of(dps: DPS) -> np.ndarray:
-    return dps._predicted(np.arange(len(dps.live)))[0]
+    """Predicted states, [N, 3]."""
+    return dps._predicted(np.arange(len(dps.live)))[0].T
+
+
+def counts_of(dps: DPS) -> np.ndarray:
+    """Transition counts, [N, to, from]."""
+    return np.moveaxis(dps.counts, 2, 0)
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda c: f"lam={c['lambda_']}")
@@ -32,7 +38,12 @@ def test_beliefs_reproduce_the_authors_numbers(case, hand) -> None:
     for step, after in zip(case["steps"], case["trace"], strict=True):
         dps.observe(hand.feedback(step["selected"], step["successes"], case["n_rollouts"]), None)
         np.testing.assert_allclose(pi_of(dps), after["prior_next"], rtol=1e-6)
-        np.testing.assert_allclose(dps.counts, after["dirichlet"], rtol=1e-6)
+        np.testing.assert_allclose(counts_of(dps), after["dirichlet"], rtol=1e-6)
+
+
+def test_what_is_kept_of_a_task_is_at_most_64_bytes() -> None:
+    state = bound(1000).state_dict()
+    assert sum(array.nbytes for array in state.values()) <= 64 * 1000
 
 
 def test_the_first_step_by_hand(hand) -> None:
@@ -40,7 +51,7 @@ def test_the_first_step_by_hand(hand) -> None:
     dps.observe(hand.feedback([0], [4], 8), None)
     counts = np.ones((3, 3))
     counts[1] += 1 / 3  # from each state alike to state 2
-    np.testing.assert_allclose(dps.counts[0], counts, rtol=1e-6)
+    np.testing.assert_allclose(counts_of(dps)[0], counts, rtol=1e-6)
     np.testing.assert_allclose(pi_of(dps)[0], [0.3, 0.4, 0.3], rtol=1e-6)
     assert (pi_of(dps)[1] == pytest.approx(1 / 3)) and not dps.live[1]
 
@@ -50,7 +61,7 @@ def test_a_task_out_of_sight_follows_the_chain_and_forgets(hand) -> None:
     dps = bound(3, lam=0.6)
     dps.observe(hand.feedback([1], [8], 8), None)
     dps.observe(hand.feedback([1], [0], 8), None)
-    counts, belief = dps.counts[1].astype(float), np.array([1.0, 0.0, 0.0])
+    counts, belief = counts_of(dps)[1].astype(float), np.array([1.0, 0.0, 0.0])
     for _ in range(6):
         belief = counts / counts.sum(axis=0) @ belief
         counts = 0.6 * counts + 0.4
@@ -64,7 +75,7 @@ def test_what_has_forgotten_everything_is_the_prior_again_and_costs_no_more(hand
     for _ in range(60):
         dps.observe(hand.feedback([], [], []), None)
     assert not dps.live.any()
-    assert (dps.counts[1] == 1).all() and (dps.belief[1] == np.float32(1 / 3)).all()
+    assert (counts_of(dps)[1] == 1).all() and (dps.belief[:, 1] == np.float32(1 / 3)).all()
 
 
 def test_without_forgetting_nothing_is_put_back(hand) -> None:
@@ -72,14 +83,14 @@ def test_without_forgetting_nothing_is_put_back(hand) -> None:
     dps.observe(hand.feedback([1], [8], 8), None)
     for _ in range(60):
         dps.observe(hand.feedback([], [], []), None)
-    assert dps.live[1] and dps.counts[1].sum() == pytest.approx(10)
+    assert dps.live[1] and counts_of(dps)[1].sum() == pytest.approx(10)
 
 
 @pytest.mark.parametrize(("wins", "trials", "state"), [(0, 8, 0), (3, 3, 2), (1, 2, 1), (1, 1, 2)])
 def test_the_state_is_read_from_what_came_back(wins, trials, state, hand) -> None:
     dps = bound(1)
     dps.observe(hand.feedback([0], [wins], [trials]), None)
-    assert dps.belief[0].argmax() == state
+    assert dps.belief[:, 0].argmax() == state
 
 
 def test_a_group_that_could_not_be_graded_is_no_observation(hand) -> None:

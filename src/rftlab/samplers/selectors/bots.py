@@ -67,7 +67,7 @@ class BOTS(Selector):
         prior_weight: What an offline rollout counts there.
     """
 
-    STATE = ("passes", "failures", "mu", "mu_updates", "rho")
+    STATE = ("passes", "failures", "mu", "mu_updates", "rho", "implicit_error")
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class BOTS(Selector):
         self.alpha0, self.beta0 = alpha0, beta0
         self.prior, self.prior_reference, self.prior_weight = prior, prior_reference, prior_weight
         self.mu, self.mu_updates = 0.0, 0
-        self._implicit_error: float | None = None
+        self.implicit_error: float | None = None
 
     def needs(self) -> frozenset[Need]:
         reads = self.prior == "reference" or (self.mode == "paper" and self.rho > 0)
@@ -176,8 +176,8 @@ class BOTS(Selector):
 
     def metrics(self) -> dict[str, float]:
         found = {"mu": float(self.mu), "rho": self.rho, "evidence": float(np.mean(self.passes + self.failures))}
-        if self._implicit_error is not None:
-            found["implicit_mae"] = self._implicit_error
+        if self.implicit_error is not None:
+            found["implicit_mae"] = self.implicit_error
         return found
 
     def _update_mu(self, fb: Feedback) -> None:
@@ -195,8 +195,8 @@ class BOTS(Selector):
     def _compare(self, q: Float, fb: Feedback) -> None:
         """How far the implicit rates were from what was seen; halves rho when ``adaptive_rho`` asks for it."""
         if len(fb):
-            self._implicit_error = float(np.abs(q[fb.tasks] - fb.rate).mean())
-            if self.adaptive_rho and self._implicit_error >= 0.25:
+            self.implicit_error = float(np.abs(q[fb.tasks] - fb.rate).mean())
+            if self.adaptive_rho and self.implicit_error >= 0.25:
                 self.rho /= 2
 
     def _take_references(self, pool: TaskPool) -> None:

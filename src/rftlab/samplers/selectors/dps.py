@@ -63,15 +63,15 @@ class DPS(Selector):
 
     def bind(self, pool: TaskPool, group_size: int) -> None:
         n = len(pool)
-        self.counts = np.full((n, 3, 3), self.prior_alpha, np.float32)
-        self.belief = np.full((n, 3), 1 / 3, np.float32)
+        self.counts = np.full((3, 3, n), self.prior_alpha, np.float32)  # to, from, task: tasks last is what is fast
+        self.belief = np.full((3, n), 1 / 3, np.float32)
         self.partial_rate = np.full(n, 0.5, np.float32)
         self.live: Bool = np.zeros(n, bool)
 
     def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
         rng = ctx.rng
         among = subset(np.flatnonzero(~taken), m, self.candidates, ctx, rng)
-        score = np.full(len(taken), self._score(np.full((1, 3), 1 / 3))[0])
+        score = np.full(len(taken), self._score(np.full((3, 1), 1 / 3))[0])
         live = np.flatnonzero(self.live)
         score[live] = self._score(self._predicted(live)[0])
         return lowest(-score, among, m, rng)
@@ -83,11 +83,11 @@ class DPS(Selector):
         pi, phi = self._predicted(live)
         rows = np.searchsorted(live, fb.tasks)
         state = np.where(fb.wins == 0, 0, np.where(fb.wins == fb.trials, 2, 1))
-        seen = np.eye(3)[state]
-        xi = seen[:, :, None] * self.belief[fb.tasks, None, :] * phi[rows]
-        counts = self.lam * self.counts[live].astype(np.float64) + (1 - self.lam) * self.prior_alpha
-        counts[rows] += xi / xi.sum(axis=(1, 2), keepdims=True)
-        pi[rows] = seen
+        seen = np.eye(3)[:, state]
+        xi = seen[:, None] * self.belief[:, fb.tasks] * phi[:, :, rows]
+        counts = self.lam * self.counts[:, :, live].astype(np.float64) + (1 - self.lam) * self.prior_alpha
+        counts[:, :, rows] += xi / xi.sum(axis=(0, 1))
+        pi[:, rows] = seen
         self._keep(live, counts, pi)
         partial = state == 1
         self.partial_rate[fb.tasks[partial]] = (fb.wins[partial] + 1) / (fb.trials[partial] + 2)
@@ -99,30 +99,30 @@ class DPS(Selector):
         partial = rate[live]
         rate += 1  # what pi = 1/3 says: (r + 1) / 3
         rate /= 3
-        rate[live] = np.minimum(pi[:, 2] + pi[:, 1] * partial, 1.0)
+        rate[live] = np.minimum(pi[2] + pi[1] * partial, 1.0)
         return rate
 
     def metrics(self) -> dict[str, float]:
         return {"live": float(self.live.sum())}
 
     def _predicted(self, tasks: Int) -> tuple[Float, Float]:
-        """What these tasks' states will be in the coming step, float64 [K, 3], and Phi(A), [K, 3, 3]."""
-        counts = self.counts[tasks].astype(np.float64)
-        phi = counts / counts.sum(axis=1, keepdims=True)
-        pi = np.einsum("kij,kj->ki", phi, self.belief[tasks])
-        return pi / pi.sum(axis=1, keepdims=True), phi
+        """What these tasks' states will be in the coming step, float64 [3, K], and Phi(A), [3, 3, K]."""
+        counts = self.counts[:, :, tasks].astype(np.float64)
+        phi = counts / counts.sum(axis=0)
+        pi = (phi * self.belief[:, tasks]).sum(axis=1)
+        return pi / pi.sum(axis=0), phi
 
     def _keep(self, tasks: Int, counts: Float, belief: Float) -> None:
         """Stores what was computed; tasks that have forgotten everything leave the live ones."""
-        far = np.abs(counts / self.prior_alpha - 1).max(axis=(1, 2), initial=0.0)
-        faded = np.maximum(far, np.abs(belief - 1 / 3).max(axis=1, initial=0.0)) < FADED
-        self.counts[tasks] = np.where(faded[:, None, None], self.prior_alpha, counts)
-        self.belief[tasks] = np.where(faded[:, None], 1 / 3, belief)
+        far = np.abs(counts / self.prior_alpha - 1).max(axis=(0, 1))
+        faded = np.maximum(far, np.abs(belief - 1 / 3).max(axis=0)) < FADED
+        self.counts[:, :, tasks] = np.where(faded, self.prior_alpha, counts)
+        self.belief[:, tasks] = np.where(faded, 1 / 3, belief)
         self.live[tasks[faded]] = False
 
     def _score(self, pi: Float) -> Float:
         """float64 [K], larger is better."""
-        score = pi[:, 1]
+        score = pi[1]
         if self.entropy_weight:
-            score = score - self.entropy_weight * (pi * np.log(np.maximum(pi, 1e-300))).sum(axis=1)
+            score = score - self.entropy_weight * (pi * np.log(np.maximum(pi, 1e-300))).sum(axis=0)
         return score
