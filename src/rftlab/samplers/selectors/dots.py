@@ -1,6 +1,8 @@
-"""DOTS: measure a few random tasks, infer the others by attention over features, draw near one half."""
+"""DOTS: measure a few random tasks, infer the others from features, draw near one half."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 
@@ -10,30 +12,35 @@ from rftlab.samplers.networks.flat import Flat
 from rftlab.samplers.selectors.features import scaled
 from rftlab.samplers.selectors.ranking import weighted
 
-EDGE = 1e-3
+EDGE = 0.01
 """Pass rates are kept this far from 0 and 1 before a logit is taken."""
 NEWTON = 20
 """Steps of the calibration's fit: two numbers, and it settles in less than ten."""
 CHUNK = 8192
-"""Tasks whose attention is computed at once."""
+"""Tasks inferred at once."""
 
 
 class DOTS(Selector):
     """Difficulty-targeted online task selection (Sun et al., arXiv:2506.05316), without its rollout replay.
 
     Every ``every`` steps some random tasks are measured with rollouts that are not trained on. With y_j their pass
-    rates, every task of the pool is inferred from the measured ones by attention, and calibrated:
+    rates and x the features, every task of the pool is inferred from the measured ones, and calibrated:
 
-        base_i = sum_j softmax_j(x_i . x_j / (sqrt(D) * temperature)) * y_j
+        base_i = sum_j softmax_j(a(x_i) . a(x_j) / sqrt(D)) * y_j
         p_i    = sigmoid(scale * logit(base_i) + shift)
         chosen without replacement with probability ~ exp(-|p_i - target| / tau)
 
-    What differs. The paper sends the embeddings of a frozen language model through adapters that were trained
-    beforehand on other models' pass rates, and gets scale and shift from a small network trained with them. Nothing is
-    trained here: x are the pool's features as they are, and scale and shift are fitted to the measured
-    tasks themselves, each inferred from the others (a two-parameter logistic regression with a weak pull to
-    scale = 1, shift = 0). The replay of stored rollouts is left out: this lab trains on fresh ones. A measurement
-    that the step's budget can't pay beside a full batch shrinks to what it can.
+    What differs. In the paper a sends embeddings of a frozen language model through adapters that were trained
+    beforehand on other models' pass rates, and scale and shift come from a small network trained with them. Nothing is
+    trained beforehand here. ``predictor=attention`` is the equation with x itself for a(x), a sharpness
+    ``temperature``, and all columns equally relevant, which makes it weak; so the default, ``ridge``, regresses the
+    measured rates on x instead, as a trained attention would learn which directions matter:
+
+        base_i = mean y + (x_i - mean x)' (X'X + penalty * I)^-1 X' (y - mean y),   X the measured rows, centred
+
+    Scale and shift are fitted to the measured tasks themselves, each inferred from the others: a logistic regression
+    with a weak pull to scale 1, shift 0. The replay of stored rollouts is left out: this lab trains on fresh ones. A
+    measurement that the step's budget can't pay beside a full batch shrinks to what it can.
 
     Before the first measurement every task is as likely as any other.
 
@@ -43,7 +50,9 @@ class DOTS(Selector):
         every: Steps between measurements (mu; 2 in the release).
         target: Wanted pass rate.
         tau: Width of the preference; 0.001 in the release is all but the nearest ones.
-        temperature: Of the attention; 1 = the plain square root of D, which untrained features make too sharp.
+        predictor: ``ridge`` or ``attention``.
+        penalty: Of the ridge, in tasks.
+        temperature: Of the attention; 1 = the plain square root of D.
     """
 
     NEEDS = frozenset({Need.FEATURES, Need.PROBE})
@@ -56,18 +65,23 @@ class DOTS(Selector):
         every: int = 2,
         target: float = 0.5,
         tau: float = 1e-3,
-        temperature: float = 2.0,
+        predictor: Literal["ridge", "attention"] = "ridge",
+        penalty: float = 30.0,
+        temperature: float = 1.0,
     ) -> None:
         for name, value in {"probes": probes, "every": every, "rollouts": rollouts or 1}.items():
             if value < 1:
                 raise InputError(f"sampler.selector.{name}={value}, wanted at least 1")
-        for name, number in {"tau": tau, "temperature": temperature}.items():
+        for name, number in {"tau": tau, "penalty": penalty, "temperature": temperature}.items():
             if number <= 0:
                 raise InputError(f"sampler.selector.{name}={number:g}, wanted a positive number")
         if not 0 <= target <= 1:
             raise InputError(f"sampler.selector.target={target:g}, wanted a number in [0, 1]")
+        if predictor not in ("ridge", "attention"):
+            raise InputError(f"sampler.selector.predictor={predictor}, wanted ridge or attention")
         self.probes, self.rollouts, self.every = probes, rollouts, every
-        self.target, self.tau, self.temperature = target, tau, temperature
+        self.target, self.tau = target, tau
+        self.predictor, self.penalty, self.temperature = predictor, penalty, temperature
         self.measured: dict[str, Int] = {"tasks": EMPTY, "wins": EMPTY, "trials": EMPTY}
         self.measured_at, self.scale, self.shift = -1, 1.0, 0.0
         self._believed: Float | None = None
@@ -90,7 +104,7 @@ class DOTS(Selector):
         self.measured, self.measured_at = {"tasks": fb.tasks, "wins": fb.wins, "trials": fb.trials}, ctx.step
         self.scale, self.shift = 1.0, 0.0
         if len(fb) > 1:
-            self.scale, self.shift = calibration(self._attend(fb.tasks, alone=True), fb.wins, fb.trials)
+            self.scale, self.shift = calibration(self._left_out(), fb.wins, fb.trials)
         self._believed = None
 
     def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
@@ -118,19 +132,45 @@ class DOTS(Selector):
             if self.measured_at < 0:
                 self._believed = np.full(len(self.x), 0.5)
             else:
-                base = np.concatenate([self._attend(rows) for rows in chunks])
+                base = np.concatenate([self._infer(rows) for rows in chunks])
                 self._believed = _sigmoid(self.scale * _logit(base) + self.shift)
         return self._believed
 
-    def _attend(self, tasks: Int, alone: bool = False) -> Float:
-        """Attention of tasks over the measured ones; ``alone``: the measured ones, each over the others."""
-        keys: Flat = self.x[self.measured["tasks"]]
-        score = self.x[tasks] @ keys.T / (np.sqrt(self.x.shape[1]) * self.temperature)
-        if alone:
-            np.fill_diagonal(score, -np.inf)
-        weight = np.exp(score - score.max(1, keepdims=True))
-        rate = (self.measured["wins"] / self.measured["trials"]).astype(weight.dtype)
-        return ((weight @ rate) / weight.sum(1)).astype(np.float64)
+    def _infer(self, tasks: Int) -> Float:
+        """Uncalibrated rates of tasks, from the measured ones."""
+        x, keys, rate = self.x[tasks], self.x[self.measured["tasks"]], self._measured_rate()
+        if self.predictor == "attention":
+            return attention(self._similarity(x, keys), rate)
+        slope = smoother(keys, self.penalty) @ (rate - rate.mean())
+        return rate.mean() + (x - keys.mean(0)) @ slope
+
+    def _left_out(self) -> Float:
+        """Uncalibrated rates of the measured tasks, each from the others."""
+        keys, rate = self.x[self.measured["tasks"]], self._measured_rate()
+        if self.predictor == "attention":
+            similarity = self._similarity(keys, keys)
+            np.fill_diagonal(similarity, -np.inf)
+            return attention(similarity, rate)
+        hat = (keys - keys.mean(0)) @ smoother(keys, self.penalty) + 1 / len(keys)
+        return rate - (rate - hat @ rate) / (1 - np.diag(hat))
+
+    def _measured_rate(self) -> Float:
+        return self.measured["wins"] / self.measured["trials"]
+
+    def _similarity(self, x: Flat, keys: Flat) -> Flat:
+        return x @ keys.T / np.float32(np.sqrt(x.shape[1]) * self.temperature)
+
+
+def attention(similarity: Flat, rate: Float) -> Float:
+    """Rates [Q] averaged with the softmax of each row of ``similarity`` [R, Q]."""
+    weight = np.exp(similarity - similarity.max(1, keepdims=True))
+    return (weight @ rate) / weight.sum(1)
+
+
+def smoother(keys: Flat, penalty: float) -> Float:
+    """(X'X + penalty * I)^-1 X' for the centred rows X of ``keys`` [Q, D], float64 [D, Q]."""
+    x = (keys - keys.mean(0)).astype(np.float64)
+    return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T)
 
 
 def calibration(base: Float, wins: Int, trials: Int) -> tuple[float, float]:
