@@ -144,8 +144,8 @@ class BOTS(Selector):
         rng = ctx.rng
         rate = draw(self.alpha, self.beta, rng) if self.thompson else self.predict()
         score = np.abs(rate - self.target)
-        if self.tau is not None:  # the lowest of -log(weight) - Gumbel noise are a weighted draw without replacement
-            score = score / self.tau - rng.gumbel(size=len(score))
+        if self.tau is not None:  # the race of ``weighted`` in logarithms: exp(-score / tau) can be below any float
+            score = score / self.tau + np.log(rng.standard_exponential(len(score)))
         return lowest(score, np.flatnonzero(~taken), m, rng)
 
     def observe(self, fb: Feedback, ctx: StepContext) -> None:
