@@ -173,6 +173,9 @@ def test_references_keep_what_is_unknown_as_nan_and_what_they_cost(tmp_path: Pat
     np.testing.assert_array_equal(found.train.references["weak"], [0.5, np.nan, np.nan, np.nan, 1.0])
     assert np.isnan(found.eval.references["weak"]).all(), "an evaluation file need not have them"
     assert found.train.reference_rollouts == {"weak": 40} and "r" not in found.train.tasks[0].meta
+    half = len(found.train) // 2
+    less = load(train, eval_path=held_out, references={"weak": "r"}, reference_rollouts={"weak": 40}, limit=half)
+    assert less.train.reference_rollouts == {"weak": round(40 * half / len(found.train))}
     assert Need.REFERENCES in found.train.has()
 
 

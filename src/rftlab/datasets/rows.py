@@ -167,11 +167,13 @@ def dataset(
         )
     if limit is not None and limit < 1:
         raise InputError(f"dataset.limit={limit}: wanted at least 1, or null for all")
+    share = min(limit or len(kept), len(kept)) / len(kept)
     kept = kept[:limit]
     categories = sorted({entry.category for entry in [*kept, *held_out] if entry.category is not None})
     costs = dict(reference_rollouts or {})
     if unknown := set(costs) - set(columns.references):
         raise InputError(f"dataset.reference_rollouts names {sorted(unknown)}, which dataset.references does not")
+    costs = {model: round(cost * share) for model, cost in costs.items()}  # of the tasks that are kept
     return Dataset(
         _pool(name, kept, columns, categories, costs),
         _pool(f"{name}-eval", held_out, columns, categories, {}),

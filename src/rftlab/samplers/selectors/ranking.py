@@ -25,12 +25,32 @@ def lowest(score: Float, among: Int, m: int, rng: np.random.Generator) -> Int:
     values = score[among]
     chosen = np.arange(len(among))
     if m < len(among):
-        cut = np.partition(values, m - 1)[m - 1]
+        cut = _smallest(values, m)
         sure = np.flatnonzero(values < cut)
         tied = rng.choice(np.flatnonzero(values == cut), size=m - len(sure), replace=False)
         chosen = np.concatenate([sure, tied])
     chosen = rng.permutation(chosen)
     return among[chosen[np.argsort(values[chosen], kind="stable")]]
+
+
+BLOCKS = 4096
+
+
+def _smallest(values: Float, m: int) -> float:
+    """The m-th smallest of ``values``.
+
+    ``np.partition`` alone is 30 times slower where most values are equal, as beliefs of tasks never tried are. So the
+    values are first narrowed to those below the m-th smallest of 4,096 blocks' minima: at most m blocks hold any.
+    """
+    size = len(values) // BLOCKS
+    if size >= 4 and 4 * m <= BLOCKS:
+        lows = values[: size * BLOCKS].reshape(BLOCKS, size).min(axis=1)
+        bound = np.partition(lows, m - 1)[m - 1]  # m values or more are no larger
+        below = values[values < bound]
+        if len(below) < m:
+            return float(bound)
+        values = below
+    return float(np.partition(values, m - 1)[m - 1])
 
 
 def weighted(weight: Float, among: Int, m: int, rng: np.random.Generator) -> Int:

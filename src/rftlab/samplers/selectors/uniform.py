@@ -21,7 +21,7 @@ class Uniform(Selector):
         replacement: Draw every batch afresh from the whole pool (still distinct within a step).
     """
 
-    STATE = ("turns",)
+    STATE: tuple[str, ...] = ("turns",)
 
     def __init__(self, replacement: bool = False) -> None:
         self.replacement = replacement

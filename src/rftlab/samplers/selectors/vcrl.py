@@ -33,7 +33,7 @@ class VCRL(Uniform):
         capacity: Tasks in the bank at most, the lowest leave; None = any number.
     """
 
-    STATE = ("turns", "priority")  # type: ignore[assignment]
+    STATE = ("turns", "priority")
 
     def __init__(
         self, kappa: float = 0.8, momentum: float = 0.9, share: float = 0.0, capacity: int | None = None
