@@ -39,8 +39,9 @@ class DOTS(Selector):
         base_i = mean y + (x_i - mean x)' (X'X + penalty * I)^-1 X' (y - mean y),   X the measured rows, centred
 
     Scale and shift are fitted to the measured tasks themselves, each inferred from the others: a logistic regression
-    with a weak pull to scale 1, shift 0. The replay of stored rollouts is left out: this lab trains on fresh ones. A
-    measurement that the step's budget can't pay beside a full batch shrinks to what it can.
+    with a weak pull to scale 1, shift 0, and scale >= 0 as in the paper. The replay of stored rollouts is left out:
+    this lab trains on fresh ones. A measurement that the step's budget can't pay beside a full batch shrinks to what
+    it can.
 
     Before the first measurement every task is as likely as any other.
 
@@ -69,7 +70,7 @@ class DOTS(Selector):
         penalty: float = 30.0,
         temperature: float = 1.0,
     ) -> None:
-        for name, value in {"probes": probes, "every": every, "rollouts": rollouts or 1}.items():
+        for name, value in {"probes": probes, "every": every, "rollouts": 1 if rollouts is None else rollouts}.items():
             if value < 1:
                 raise InputError(f"sampler.selector.{name}={value}, wanted at least 1")
         for name, number in {"tau": tau, "penalty": penalty, "temperature": temperature}.items():
@@ -176,8 +177,9 @@ def smoother(keys: Flat, penalty: float) -> Float:
 def calibration(base: Float, wins: Int, trials: Int) -> tuple[float, float]:
     """Scale and shift of sigmoid(scale * logit(base) + shift), fitted to passes in trials.
 
-    Penalised by (scale - 1)^2 / 2 + shift^2 / 2, as one strong opinion before any rollout: it decides only when
-    nothing else does (all right, all wrong, or a base without differences).
+    Penalised by (scale - 1)^2 / 2 + shift^2 / 2: that decides only when nothing else does (all right, all wrong). A
+    base that says nothing gets scale 0, never a negative one: what the others say of a task is by construction a
+    little lower where the task itself is higher.
     """
     design = np.column_stack([_logit(base), np.ones(len(base))])
     prior = np.array([1.0, 0.0])
@@ -187,6 +189,8 @@ def calibration(base: Float, wins: Int, trials: Int) -> tuple[float, float]:
         gradient = design.T @ (wins - trials * p) - (fitted - prior)
         curvature = design.T @ (design * (trials * p * (1 - p))[:, None]) + np.eye(2)
         fitted = fitted + np.linalg.solve(curvature, gradient)
+    if fitted[0] < 0:
+        return 0.0, calibration(np.full(len(base), 0.5), wins, trials)[1]
     return float(fitted[0]), float(fitted[1])
 
 
