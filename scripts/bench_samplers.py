@@ -2,8 +2,8 @@
 
 For every preset and pool size: the median processor time of a step (one thread, so a busy machine changes little) in
 `ask` (with the belief that the composer reads when a step begins), `tell` and `batch` + `end_step`, in milliseconds;
-the bytes of what its parts have learnt, for each task, as arrays with a row a task and in all; and the size of a
-checkpoint of the whole sampler, composer's counts included. `growth` is the time over that of the size before.
+the bytes for each task of what its parts have learnt, in arrays with a row or a column a task and in all; and the size
+of a checkpoint of the whole sampler, composer's counts included. `growth` is the time over that of the size before.
 
 P = 256 tasks of G = 8 rollouts, answers drawn from fixed pass rates; the pool has categories, levels, two references
 and 64 random features a task. Each cell is a process of its own, stopped at its time limit: `too slow` is what it says,
@@ -69,7 +69,7 @@ class Cell:
     worst_ms: float | None = None
     growth: float | None = None
     row_bytes: float | None = None
-    """Bytes of the parts' own arrays with a row a task, for each task."""
+    """Bytes of the parts' own arrays with a row or a column a task, for each task."""
     state_bytes: float | None = None
     """Bytes of all that the parts have learnt, for each task."""
     checkpoint_mb: float | None = None
@@ -136,7 +136,7 @@ def measure(preset: str, pool: TaskPool, rates: Float, steps: int, there: Connec
         cell.step_ms, cell.worst_ms = float(np.median(timed.sum(1))), float(timed.sum(1).max())
         cell.rounds = int(times[WARM_UP:, 3].max())
         learnt = {name: part.state_dict() for name, part in sampler.parts.items()}
-        cell.row_bytes = sum(array.nbytes for array in arrays(learnt) if len(array) == len(pool)) / len(pool)
+        cell.row_bytes = sum(array.nbytes for array in arrays(learnt) if len(pool) in array.shape) / len(pool)
         cell.state_bytes = sum(array.nbytes for array in arrays(learnt)) / len(pool)
         with tempfile.TemporaryDirectory() as folder:
             save_tree(Path(folder) / "state.npz", sampler.state_dict())

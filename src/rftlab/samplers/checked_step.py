@@ -115,8 +115,9 @@ class CheckedStep:
         self._require(len(set(names)) == len(names), 6, "a task twice in one batch")
         for group, pick in batch:
             valid = group.outcomes().valid
-            fits = len(pick.rollouts) > 0 and all(0 <= i < len(valid) and valid[i] for i in pick.rollouts)
-            self._require(fits, 6, f"a pick of {pick.rollouts} where only {np.flatnonzero(valid)} could be graded")
+            graded, rollouts = np.flatnonzero(valid).tolist(), pick.rollouts.tolist()
+            fits = bool(rollouts) and set(rollouts) <= set(graded)
+            self._require(fits, 6, f"a pick of {rollouts} where only {graded} could be graded")
             self._require(pick.baseline is None or np.isfinite(pick.baseline), 6, "a baseline that is not a number")
 
     def _check_told(self, watch: Watch, batch: list[tuple[Group, Pick]]) -> None:

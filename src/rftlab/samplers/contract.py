@@ -70,6 +70,10 @@ class Drawn:
         self.pool, self.seed = pool, seed
         self.rates: Float = (pool.references["weak"] + pool.references["strong"]) / 2
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Drawn:
+        """Nothing in it ever changes."""
+        return self
+
     def truth(self, scenario: Scenario, step: int) -> Float:
         if scenario.answers in ("mixed", "shaped"):
             return self.rates.copy()
