@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
+from rftlab.config import compose, keys
 from rftlab.tracking import read_jsonl
 
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
@@ -29,9 +30,13 @@ def interval(values: np.ndarray) -> str:
 
 
 def label(run: Path) -> str:
-    """The sampler's name, and its selector's lam where it is not the preset's."""
-    sampler = OmegaConf.load(run / "config.yaml").sampler
-    return sampler.name + (f" (lam {sampler.selector.lam:g})" if "lam" in sampler.selector else "")
+    """The sampler's name, and what differs from its preset and from the default of ``algo``."""
+    cfg = OmegaConf.load(run / "config.yaml")
+    plain = compose([f"sampler={cfg.sampler.name}"])
+    found = [f"{key}={OmegaConf.select(cfg, key)}" for key in keys(cfg) if key.startswith(("sampler.", "algo."))]
+    known = {f"{key}={OmegaConf.select(plain, key)}" for key in keys(plain)}
+    other = [text for text in found if text not in known and "{" not in text]
+    return ", ".join([cfg.sampler.name, *other])
 
 
 def main() -> None:

@@ -244,7 +244,7 @@ def test_probes_are_charged_told_and_never_trained_on(hand) -> None:
     class Probe(Recording):
         NEEDS = frozenset({Need.PROBE})
 
-        def probe(self, ctx):
+        def probe(self, ctx, taken):
             return np.array([3, 5]), 2
 
         def on_probe(self, fb, ctx):

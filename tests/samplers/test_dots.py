@@ -13,7 +13,9 @@ from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.selectors.dots import DOTS, attention, calibration
 from rftlab.samplers.selectors.features import scaled
 from rftlab.samplers.stats import TaskStats
-from rftlab.testing import make_pool
+from rftlab.testing import check_sampler, make_pool
+
+FREE = np.zeros(40, bool)
 
 
 def context(step: int = 0, p: int = 6, g: int = 4, rollouts: int = 1000, seed: int = 0) -> StepContext:
@@ -39,12 +41,12 @@ def logit(p):
 def test_it_measures_every_second_step_what_the_budget_leaves() -> None:
     dots = DOTS(probes=30, rollouts=8)
     dots.bind(make_pool(40), 4)
-    tasks, n = dots.probe(context())
+    tasks, n = dots.probe(context(), FREE)
     assert (len(set(tasks.tolist())), n) == (30, 8)
-    assert len(dots.probe(context(rollouts=24 + 5 * 8 + 7))[0]) == 5  # 24 rollouts are a batch
+    assert len(dots.probe(context(rollouts=24 + 5 * 8 + 7), FREE)[0]) == 5  # 24 rollouts are a batch
     for rollouts in (0, 24, 31):
-        assert len(dots.probe(context(rollouts=rollouts))[0]) == 0
-    assert dots.probe(context(seed=1))[0].tolist() != tasks.tolist()
+        assert len(dots.probe(context(rollouts=rollouts), FREE)[0]) == 0
+    assert dots.probe(context(seed=1), FREE)[0].tolist() != tasks.tolist()
 
 
 def test_a_measurement_holds_for_mu_steps_and_one_that_failed_is_repeated(hand) -> None:
@@ -53,7 +55,7 @@ def test_a_measurement_holds_for_mu_steps_and_one_that_failed_is_repeated(hand) 
     dots.on_probe(hand.feedback([1, 2], [0, 0], 0), context(step=0))
     due = []
     for step in range(1, 8):
-        tasks, _ = dots.probe(context(step))
+        tasks, _ = dots.probe(context(step), FREE)
         due.append(len(tasks) > 0)
         if due[-1]:
             dots.on_probe(hand.feedback(tasks, [2] * 5, 4), context(step))
@@ -169,10 +171,17 @@ def test_it_infers_what_it_did_not_measure(hand) -> None:
     for predictor, least in (("ridge", 0.9), ("attention", 0.5)):
         dots = DOTS(predictor=predictor)
         dots.bind(dataclasses.replace(make_pool(600), features=x), 8)
-        tasks, n = dots.probe(context(rollouts=2000))
+        tasks, n = dots.probe(context(rollouts=2000), np.zeros(600, bool))
         dots.on_probe(hand.feedback(tasks, rng.binomial(n, rate[tasks]), n), context())
         rest = np.delete(np.arange(600), tasks)
         assert len(tasks) > 200 and spearmanr(dots.predict()[rest], rate[rest]).statistic > least
+
+
+def test_attention_keeps_the_contract() -> None:
+    def make(pool, group_size):
+        return TaskSampler(pool, DOTS(predictor="attention", every=1), Fixed(), All(), group_size=group_size)
+
+    check_sampler(make, steps=4)
 
 
 def test_a_restored_belief_replaces_the_one_that_was_held(hand) -> None:

@@ -136,3 +136,14 @@ def test_every_setting_keeps_the_contract(knobs) -> None:
 def test_values_out_of_range_are_named(knobs) -> None:
     with pytest.raises(InputError, match=f"sampler.selector.{next(iter(knobs))}="):
         LILO(**knobs)
+
+
+def test_tasks_that_are_kept_out_are_not_paid_for(hand) -> None:
+    sampler = TaskSampler(
+        make_pool(40), LILO(), Fixed(), All(), group_size=4, filter={"reference": "weak", "lo": 0.3, "hi": 1.0}
+    )
+    probed = set()
+    for step in range(4):
+        rounds, _ = hand.step(sampler, hand.context(sampler, step=step), hand.mixed)
+        probed |= {r.task for r in rounds[0] if r.purpose is hand.probe}
+    assert probed and not sampler.filtered[list(probed)].any()

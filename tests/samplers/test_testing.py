@@ -408,8 +408,8 @@ class Probing(Selector):
     def bind(self, pool: TaskPool, group_size: int) -> None:
         self.rate = np.full(len(pool), 0.5)
 
-    def probe(self, ctx: StepContext) -> tuple[Int, int]:
-        return ctx.rng.permutation(len(self.rate))[: 2 * ctx.target_groups], 2
+    def probe(self, ctx: StepContext, taken: Bool) -> tuple[Int, int]:
+        return ctx.rng.permutation(np.flatnonzero(~taken))[: 2 * ctx.target_groups], 2
 
     def on_probe(self, fb: Feedback, ctx: StepContext) -> None:
         self.rate[fb.tasks] = np.where(fb.trials > 0, fb.rate, self.rate[fb.tasks])

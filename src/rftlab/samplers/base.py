@@ -90,8 +90,11 @@ class Selector(Part):
         A task without a row, or with zero trials, was not observed.
         """
 
-    def probe(self, ctx: StepContext) -> tuple[Int, int]:
-        """Tasks int64 [Q] to measure before selecting, and the rollouts of each. Round 0 only. Pure."""
+    def probe(self, ctx: StepContext, taken: Bool) -> tuple[Int, int]:
+        """Tasks int64 [Q] to measure before selecting, none of them ``taken``, and the rollouts of each. Round 0 only.
+
+        They are charged to the ledger, never trained on, and stay free to be proposed. Pure.
+        """
         return EMPTY, 0
 
     def on_probe(self, fb: Feedback, ctx: StepContext) -> None:

@@ -211,14 +211,11 @@ class TaskSampler:
         if self._step.probed or self._step.groups or ctx.left.rounds < 2:
             return []
         self._step.probed = True
-        tasks, n = self.selector.probe(self._view(ctx, "selector", "probe"))
-        check_tasks(self.selector, "probe", tasks, len(tasks), np.zeros(len(self.pool), bool))
-        requests = []
-        for task in tasks:
-            if (give := charge(ctx, n, 1)) == 0:
-                break
-            requests.append(Request(int(task), give, Purpose.PROBE))
-        return requests
+        taken = self._step.taken
+        tasks, n = self.selector.probe(self._view(ctx, "selector", "probe"), taken.copy())
+        check_tasks(self.selector, "probe", tasks, len(tasks), taken)
+        given = [(task, charge(ctx, n, 1)) for task in tasks.tolist()]
+        return [Request(task, k, Purpose.PROBE) for task, k in given if k > 0]
 
     def _continue(self, ctx: StepContext) -> list[Request]:
         """More rollouts of open tasks; those that get none are settled."""

@@ -91,12 +91,12 @@ class DOTS(Selector):
         self.x = scaled(pool)
         self.group_size = group_size
 
-    def probe(self, ctx: StepContext) -> tuple[Int, int]:
-        n = self.rollouts or self.group_size
+    def probe(self, ctx: StepContext, taken: Bool) -> tuple[Int, int]:
+        n, free = self.rollouts or self.group_size, np.flatnonzero(~taken)
         spare = (ctx.left.rollouts - ctx.target_groups * ctx.group_size) // n
         due = self.measured_at < 0 or ctx.step >= self.measured_at + self.every
-        size = min(self.probes, spare, len(self.x))
-        return (ctx.rng.choice(len(self.x), size=size, replace=False), n) if due and size > 0 else (EMPTY, 0)
+        size = min(self.probes, spare, len(free))
+        return (ctx.rng.choice(free, size=size, replace=False), n) if due and size > 0 else (EMPTY, 0)
 
     def on_probe(self, fb: Feedback, ctx: StepContext) -> None:
         fb = fb.rows(fb.trials > 0)

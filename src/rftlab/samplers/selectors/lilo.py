@@ -66,16 +66,16 @@ class LILO(Selector):
         self.score: Float = np.zeros(len(pool))
         """Learnability float64 [N]; 0 = not measured or not kept, -1 = measured, none."""
 
-    def probe(self, ctx: StepContext) -> tuple[Int, int]:
+    def probe(self, ctx: StepContext, taken: Bool) -> tuple[Int, int]:
         if self._fresh(ctx):
             return EMPTY, 0
-        n = len(self.score)
-        spare = ctx.left.rollouts - min(ctx.target_groups, n) * ctx.group_size
-        most = min(round(self.candidates * ctx.target_groups), n, spare // self.probes)
+        free = np.flatnonzero(~taken)
+        spare = ctx.left.rollouts - min(ctx.target_groups, len(free)) * ctx.group_size
+        most = min(round(self.candidates * ctx.target_groups), len(free), spare // self.probes)
         if most <= 0:
             self._warn()
             return EMPTY, 0
-        return ctx.rng.choice(n, size=most, replace=False), self.probes
+        return ctx.rng.choice(free, size=most, replace=False), self.probes
 
     def on_probe(self, fb: Feedback, ctx: StepContext) -> None:
         fb = fb.rows(fb.trials > 1)
