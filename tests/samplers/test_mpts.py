@@ -9,11 +9,14 @@ from hydra import compose, initialize_config_dir
 from scipy.stats import spearmanr
 
 from rftlab.core import Budget, InputError, Need, StepContext
+from rftlab.samplers.admissions.nonzero_var import NonzeroVar
+from rftlab.samplers.allocators.fixed import Fixed
 from rftlab.samplers.build import build_sampler
+from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.selectors.mpts import MPTS
 from rftlab.samplers.selectors.uniform import Uniform
 from rftlab.samplers.stats import TaskStats
-from rftlab.testing import make_pool
+from rftlab.testing import check_sampler, make_pool
 
 SMALL = {"z_dim": 8, "hidden": 16, "warmup_steps": 0}
 
@@ -196,6 +199,17 @@ def test_diverse_batches_lie_farther_apart(hand) -> None:
         assert spread(diversity=diversity, diversity_weight=1.0) > 1.2 * near
 
 
+def test_the_inter_term_leads_away_from_the_last_batch(hand) -> None:
+    pool = make_pool(300)
+    for inter in (0.0, 1.0):
+        options = {"diversity": "max_sum", "diversity_weight": 100.0, "intra": 0.0, "inter": inter}
+        mpts = taught(pool, hand, random_fraction=0.0, **options)
+        away = mpts.near.mean_to(mpts.x[12:18])  # the last batch that it was taught
+        chosen = mpts.propose(12, context(9, 300, p=12), np.zeros(300, bool))
+        farthest = set(np.argsort(-away)[:12].tolist())
+        assert (set(chosen.tolist()) == farthest) is (inter > 0)
+
+
 def test_auto_candidates_shrink_with_the_pool(monkeypatch) -> None:
     mpts = bound(make_pool(40), n_z=10)
     assert mpts._batches_looked_at() is None
@@ -229,6 +243,28 @@ def test_a_caller_cannot_change_the_belief(hand) -> None:
     mpts = taught(make_pool(40), hand)
     mpts.predict()[:] = 2
     assert mpts.predict().max() <= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prior": "learned", "replay_batches": 2, "diversity": "max_sum", "likelihood": "mse", "n_z_train": 3},
+        {"context": "replay", "acquisition": "expected_yield", "diversity": "max_min", "prior_update": "per_grad_step"},
+        {
+            "acquisition": "expected_var",
+            "reduction": "sum",
+            "retention": 0.5,
+            "candidates": 1.5,
+            "random_fraction": 1.0,
+        },
+    ],
+    ids=lambda options: next(iter(options.values())),
+)
+def test_modes_keep_the_contract(options) -> None:
+    def make(pool, group_size):
+        return TaskSampler(pool, MPTS(**SMALL | options), Fixed(), NonzeroVar(), group_size=group_size)
+
+    check_sampler(make, steps=4)
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,31 @@ def test_a_learned_prior_starts_from_the_standard_normal() -> None:
     assert found["kl"] == pytest.approx(wanted.item(), rel=1e-5)
 
 
+def test_a_learned_prior_is_trained_batch_by_batch() -> None:
+    """One gradient step, each batch on its own: decoded under its own z, its prior read from the batch before."""
+    told = [batch(1), batch(2, rows=7), batch(3)]
+    learner = RiskLearner(3, recipe(prior="learned", updates_per_step=1, n_z_train=1, beta=1.0))
+    learner.train(told, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    theta = torch.nn.Parameter(torch.from_numpy(flat.initial(learner.layers, rng)))
+    noise = torch.from_numpy(rng.standard_normal((1, 2, 4), np.float32))
+    w = flat.unflatten(theta, learner.layers)
+
+    def read(b: Batch, name: str) -> torch.distributions.Normal:
+        pooling = torch.full((1, len(b.y)), 1 / len(b.y))
+        return torch.distributions.Normal(*risk.encode(w, torch.from_numpy(b.x), torch.from_numpy(b.y), pooling, name))
+
+    square, kl = torch.zeros(()), torch.zeros(())
+    for i in (1, 2):
+        q, before = read(told[i], "encoder"), read(told[i - 1], "prior")
+        output = risk.decode(w, torch.from_numpy(told[i].x), (q.loc + q.scale * noise[0, i - 1])[None])
+        square = square + ((output[0] - torch.from_numpy(told[i].y)) ** 2).sum()
+        kl = kl + torch.distributions.kl_divergence(q, before).sum()
+    (square / 12 + kl / 2).backward()
+    torch.optim.Adam([theta], lr=1e-2).step()
+    np.testing.assert_allclose(learner.theta, theta.detach().numpy(), atol=1e-5)
+
+
 def test_outputs_in_chunks_are_those_of_one_pass(monkeypatch) -> None:
     learner = RiskLearner(3, recipe())
     learner.train([batch(1)], np.random.default_rng(0))

@@ -25,6 +25,7 @@ def test_the_value_is_the_discounted_ridge_regression(hand) -> None:
     rows, rates, weights = [], [], []
     for age, tasks in ((2, [0, 1, 2]), (1, [3, 4]), (0, [0, 5, 6, 7])):
         wins = np.arange(len(tasks))
+        pcl.predict()
         pcl.observe(hand.feedback(tasks, wins, 4), context())
         rows, rates = rows + tasks, [*rates, *(wins / 4 - 0.5)]
         weights += [0.5**age] * len(tasks)
