@@ -25,18 +25,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from rftlab.core import Float, Group, InputError, Pick, Request, Status, StepContext, TaskPool, UpdateInfo, Verdict
+from rftlab.core import (
+    Float,
+    Group,
+    InputError,
+    Need,
+    Pick,
+    Request,
+    Status,
+    StepContext,
+    TaskPool,
+    UpdateInfo,
+    Verdict,
+)
 from rftlab.datasets.ladder import load
 from rftlab.engines.base import Job, Sampling
 from rftlab.engines.sim import SimEngine
 from rftlab.listing import options
 from rftlab.samplers import shelf
-from rftlab.samplers.build import build_sampler
-from rftlab.samplers.composer import TaskSampler
+from rftlab.samplers.build import build_parts
 from rftlab.samplers.contract import Scenario
-from rftlab.testing import SCENARIOS, Make, check_run, check_sampler
+from rftlab.testing import SCENARIOS, Make, check_run, check_sampler, make_from
 
 SAMPLING = Sampling(max_new_tokens=16)
+SERVED = frozenset(Need)
+"""The simulated pool has every array, and its engine knows the truth."""
 
 
 class SimWorld:
@@ -79,7 +92,7 @@ class Result:
     steps: int = 0
     seconds: float = 0.0
     unserved: str = ""
-    """Why no dataset of the shelf can run it."""
+    """What it needs that the simulated pool lacks."""
     failed: str = ""
 
 
@@ -124,23 +137,19 @@ def run(name: str, plan: Plan) -> Result:
     logging.disable(logging.WARNING)  # short budgets are the point here
     start, result = time.monotonic(), Result(name)
     cfg = shelf.preset(name) if name in options("sampler") else shelf.crossing(*name.split("-"))
-
-    def make(pool: TaskPool, group_size: int) -> TaskSampler:
-        return build_sampler(cfg, pool, group_size, truth=True)
-
     try:
-        make(simulated_pool(), 4)
-    except InputError as error:
-        result.unserved = str(error)
-        return result
-    try:
+        lacking = {need for part in build_parts(cfg).values() for need in part.needs()} - SERVED
+        if lacking:
+            result.unserved = ", ".join(sorted(lacking))
+            return result
+        make = make_from(cfg)
         if not plan.quick:
             check_sampler(make, steps=plan.steps, seed=plan.seed)
             result.runs, result.steps = len(SCENARIOS), len(SCENARIOS) * plan.steps
         for number in range(plan.runs):
             check_simulated(make, plan, number)
             result.runs, result.steps = result.runs + 1, result.steps + 3 * plan.steps
-    except AssertionError as error:
+    except (AssertionError, InputError) as error:
         result.failed = str(error)
     result.seconds = time.monotonic() - start
     return result
@@ -204,7 +213,7 @@ def summary(done: list[Result], seconds: float) -> int:
     print(f"{sum(r.runs for r in ran):,} runs (each whole, again, and restored), {sum(r.steps for r in ran):,} steps")
     print(f"{seconds:.0f} s; slowest: " + ", ".join(f"{r.name} {r.seconds:.1f} s" for r in slowest))
     for reason, count in Counter(r.unserved for r in done if r.unserved).most_common():
-        print(f"not run: {count} x {reason}")
+        print(f"not run: {count} that need {reason}")
     print(f"{len(failed)} failed" + "".join(f"\n  {r.name}" for r in failed))
     return 1 if failed or not ran else 0
 

@@ -7,7 +7,7 @@
         return TaskSampler(pool, MySelector(), Fixed(), All(), group_size=group_size)
 
     def test_my_sampler_keeps_the_contract():
-        check_sampler(make)
+        check_sampler(make)  # or check_sampler(make_from(cfg.sampler))
 
 The clauses:
 
@@ -28,7 +28,7 @@ import random
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,7 @@ import numpy as np
 
 from rftlab.checkpoint import load_tree, save_tree
 from rftlab.core import InputError, Task, TaskPool, task_id
+from rftlab.samplers.build import recipe
 from rftlab.samplers.checked_step import CheckedStep, StepTrace, check_beliefs
 from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.contract import Drawn, Scenario, Violation, World, message, require, same
@@ -89,6 +90,12 @@ def check_sampler(make: Make, *, steps: int = 8, seed: int = 0) -> None:
     for scenario in SCENARIOS:
         check_run(make, [scenario] * steps, seed=seed)
     _check_refusals(make, seed)
+
+
+def make_from(cfg: Mapping[str, Any]) -> Make:
+    """What the checks want, from the ``sampler`` node of a configuration."""
+    built = recipe(cfg)
+    return lambda pool, group_size: built(pool, group_size, True)
 
 
 def check_run(

@@ -13,13 +13,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from rftlab.core import TaskPool
 from rftlab.listing import conf_dir, fields, options
 from rftlab.samplers import shelf
 from rftlab.samplers.build import build_sampler
-from rftlab.samplers.composer import TaskSampler
 from rftlab.samplers.contract import Scenario
-from rftlab.testing import MEDLEY, Make, check_run, check_sampler, make_pool
+from rftlab.testing import MEDLEY, check_run, check_sampler, make_from, make_pool
 
 PRESETS = list(options("sampler"))
 
@@ -42,13 +40,6 @@ def pairwise(*groups: list[str]) -> list[tuple[str, ...]]:
 CROSSINGS = pairwise(*(list(options(f"sampler/{group}")) for group in shelf.GROUPS))
 
 
-def maker(cfg: Any) -> Make:
-    def make(pool: TaskPool, group_size: int) -> TaskSampler:
-        return build_sampler(cfg, pool, group_size, truth=True)
-
-    return make
-
-
 def composed(preset: str, *overrides: str) -> Any:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         node = compose("train", overrides=[f"sampler={preset}", *overrides]).sampler
@@ -57,12 +48,12 @@ def composed(preset: str, *overrides: str) -> Any:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_keeps_the_contract(preset: str) -> None:
-    check_sampler(maker(shelf.preset(preset)), steps=6)
+    check_sampler(make_from(shelf.preset(preset)), steps=5)
 
 
 @pytest.mark.parametrize("parts", CROSSINGS, ids="-".join)
 def test_every_pair_of_parts_keeps_the_contract(parts: tuple[str, str, str]) -> None:
-    check_run(maker(shelf.crossing(*parts)), MEDLEY)
+    check_run(make_from(shelf.crossing(*parts)), MEDLEY)
 
 
 def test_the_pairs_are_all_there() -> None:
@@ -95,7 +86,7 @@ def runs(draw: st.DrawFn) -> list[Scenario]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @settings(
-    max_examples=10,
+    max_examples=8,
     derandomize=True,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -103,7 +94,7 @@ def runs(draw: st.DrawFn) -> list[Scenario]:
 )
 @given(scenarios=runs(), seed=st.integers(0, 2**32))
 def test_every_preset_keeps_the_contract_in_drawn_runs(preset: str, scenarios: list[Scenario], seed: int) -> None:
-    check_run(maker(shelf.preset(preset)), scenarios, seed=seed)
+    check_run(make_from(shelf.preset(preset)), scenarios, seed=seed)
 
 
 @pytest.mark.parametrize("admission", ["nonzero_var", "window"])
@@ -115,7 +106,7 @@ def test_carried_surplus_keeps_the_contract(admission: str) -> None:
         "sampler.admission.oversample=1.7",
         "sampler.selector.candidates=2",
     )
-    check_sampler(maker(cfg))
+    check_sampler(make_from(cfg))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +121,7 @@ def test_carried_surplus_keeps_the_contract(admission: str) -> None:
     ids=" ".join,
 )
 def test_every_mode_keeps_the_contract(knobs: list[str]) -> None:
-    check_sampler(maker(composed(*knobs)), steps=4)
+    check_sampler(make_from(composed(*knobs)), steps=4)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -436,8 +436,14 @@ class UntilBoth(Allocator):
         return np.where(both | (open.trials >= 8), 0, 2)
 
 
-@pytest.mark.parametrize("selector", [Uniform, Believer, Probing])
-@pytest.mark.parametrize("allocator", [Fixed, UntilBoth])
-@pytest.mark.parametrize("admission", [All, lambda: NonzeroVar(oversample=1.5, carry=1)])
+@pytest.mark.parametrize(
+    ("selector", "allocator", "admission"),
+    [
+        (Believer, Fixed, All),
+        (Uniform, UntilBoth, lambda: NonzeroVar(oversample=1.5, carry=1)),
+        (Probing, Fixed, lambda: NonzeroVar(oversample=1.5, carry=1)),
+        (Probing, UntilBoth, All),
+    ],
+)
 def test_probing_selectors_and_sequential_allocators_pass(selector, allocator, admission) -> None:
     check(selector, allocator, admission)

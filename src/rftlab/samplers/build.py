@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -37,8 +38,17 @@ def build_sampler(cfg: Mapping[str, Any], pool: TaskPool, group_size: int, *, tr
     Raises:
         InputError: An unknown class or option, a value out of range, or a need that nothing serves.
     """
+    return recipe(cfg)(pool, group_size, truth)
+
+
+def recipe(cfg: Mapping[str, Any]) -> Callable[[TaskPool, int, bool], TaskSampler]:
+    """``build_sampler`` for a configuration that is built often: each call gets fresh copies of the parts."""
     plain = _plain(cfg)
-    parts: Any = build_parts(plain)
+    parts = build_parts(plain)
+    return lambda pool, group_size, truth: _assemble(copy.deepcopy(parts), plain, pool, group_size, truth)
+
+
+def _assemble(parts: Any, plain: Any, pool: TaskPool, group_size: int, truth: bool) -> TaskSampler:
     served = pool.has() | ALWAYS | (frozenset({Need.TRUTH}) if truth else frozenset())
     for group, part in parts.items():
         _check_needs(f"sampler.{group} ({type(part).__name__})", part.needs() - served, pool)
