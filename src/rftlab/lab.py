@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,8 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
         cfg: the composed and checked configuration of ``train``.
         poll: called during long work; may raise to stop it.
     """
+    # a sampler's own network runs on these too; torch reads the variable when it is first imported
+    os.environ.setdefault("OMP_NUM_THREADS", str(cfg.threads))
     dataset = prepared(cfg)
     sampler = build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
     with ExitStack() as stack:

@@ -88,7 +88,7 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
         target_groups=ctx.target_groups,
         rollouts=rollouts,
     )
-    sampler.end_step(ctx, info)
+    run.clock.call("tell", sampler.end_step, ctx, info)
     run.clock.call("sync", lab.engine.sync, lab.learner)
     row = step_metrics(generated, batch, ctx.step) | dict(info.metrics) | sampler.metrics()
     row |= step_scores(generated, sampler.predicted)
