@@ -24,7 +24,7 @@ AUTO_BATCHES = 16.0
 
 
 class MPTS(Selector):
-    """Model Predictive Task Sampling (Qu et al., arXiv:2501.11039), and what grew out of it, on prompts.
+    """Model Predictive Task Sampling (Wang et al., arXiv:2501.11039), and what grew out of it, on prompts.
 
     With x a task's features and H_t the outcomes (x_i, y_i) of step t, an encoder gives q(z | H_t), a Gaussian over a
     latent "state of the policy", and a decoder the outcome of any task given z. They minimise
@@ -34,10 +34,10 @@ class MPTS(Selector):
     A task is scored by ``n_z`` decodings under z drawn from q of the last batch; ``acquisition`` says how (the
     equations are those of ``acquisition.worth``).
 
-    No publication reports MPTS on language models; its authors' code holds an unused attempt (hardest UCB, squared
-    error, the last batch only), which the preset ``mpts_faithful`` follows. Our defaults differ: the target is pass
+    We found no publication that reports MPTS on language models; code of one of its authors holds an attempt that is
+    never called (hardest UCB, squared error, the last batch only), which the preset ``mpts_faithful`` follows. Our defaults differ: the target is pass
     rate 1/2, as the hardest prompts give groups without variance; the likelihood is binomial; old batches are
-    replayed; and a network mean is the prior of a Beta belief per task,
+    replayed (under the z of the last one, so a belief lags behind a policy that changes fast); and a network mean is the prior of a Beta belief per task,
 
         pass rate = (kappa * network + passes) / (kappa + trials),
 
