@@ -35,9 +35,10 @@ class MPTS(Selector):
     equations are those of ``acquisition.worth``).
 
     We found no publication that reports MPTS on language models; code of one of its authors holds an attempt that is
-    never called (hardest UCB, squared error, the last batch only), which the preset ``mpts_faithful`` follows. Our defaults differ: the target is pass
-    rate 1/2, as the hardest prompts give groups without variance; the likelihood is binomial; old batches are
-    replayed (under the z of the last one, so a belief lags behind a policy that changes fast); and a network mean is the prior of a Beta belief per task,
+    never called (hardest UCB, squared error, the last batch only), which the preset ``mpts_faithful`` follows. Our
+    defaults differ: the target is pass rate 1/2, as the hardest prompts give groups without variance; the likelihood
+    is binomial; old batches are replayed (under the z of the last one, so a belief lags behind a policy that changes
+    fast); and a network mean is the prior of a Beta belief per task,
 
         pass rate = (kappa * network + passes) / (kappa + trials),
 
