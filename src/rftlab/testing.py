@@ -141,9 +141,9 @@ def make_pool(n: int, seed: int = 0) -> TaskPool:
     weak[0] = 0.4  # so that no sensible filter empties the pool
     return TaskPool(
         tasks=tuple(Task(task_id(p, "yes"), i, p, "yes") for i, p in enumerate(prompts)),
-        category=rng.integers(0, 3, n),
+        category=rng.permutation(n) % 3,  # every one of them as soon as there are three tasks
         categories=("a", "b", "c"),
-        level=rng.integers(1, 6, n).astype(np.float64),
+        level=1.0 + rng.permutation(n) % 5,
         references={"weak": weak, "strong": np.clip(weak + rng.uniform(0.1, 0.2, n), 0, 1)},
         reference_rollouts={"weak": 16 * n, "strong": 16 * n},
         features=rng.normal(size=(n, 4)).astype(np.float32),
