@@ -102,8 +102,13 @@ def preset(name: str, file: Path) -> str:
 
 
 def part(group: str, name: str, file: Path) -> str:
-    """A section: what the file says in a line, the docstring, and the options."""
-    node = shelf.part(group, name)
+    """A section: what the file says in a line, the docstring, and the options; of a variant, what it changes."""
+    node, base = shelf.part(group, name), shelf.base_of(group, name)
+    if base:
+        plain = shelf.part(group, base)
+        changed = [f"{key}: {sampler_pages.in_yaml(node[key])}" for key in node if node[key] != plain.get(key)]
+        lines = [f"### {group}: {name}", "", listing.summary(file), "", f"[`{base}`](#{anchor(group, base)}) with"]
+        return "\n".join([*lines, "", "```yaml", f"# sampler.{group}", *changed, "```"]) + "\n"
     lines = [f"### {group}: {name}", "", f"`{node['_target_']}`", "", fenced(sampler_pages.docstring(node))]
     options = sampler_pages.option_lines(group, name, node)
     lines += ["", "```yaml", f"# sampler.{group}", *options, "```"] if options else []

@@ -96,17 +96,24 @@ def option_lines(group: str, option: str | None, node: dict[str, Any], extra: Se
     """The options as in their file, with its comments and the values of ``node``."""
     if option is None:
         return [f"{key}: {in_yaml(value)}" for key, value in node.items() if key != "_target_"]
-    file, default = listing.options(f"sampler/{group}", extra)[option], shelf.part(group, option, extra)
-    lines = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        key = line.partition(":")[0]
-        if not line.strip() or line.startswith(("#", "_target_")):
-            continue
+    default, lines = shelf.part(group, option, extra), []
+    for key, line in _lines_of(group, option, extra).items():
         if key in node and node[key] != default.get(key):
             value, comment = in_yaml(node[key]), line.partition(" #")[2]
             line = f"{key}: {value}".ljust(24) + (f" #{comment}" if comment else "")
             line += " (set by the preset)"
         lines.append(line)
+    return lines
+
+
+def _lines_of(group: str, option: str, extra: Sequence[Path]) -> dict[str, str]:
+    """Key -> line, as in the option's file; a variant's with the places and comments of its base."""
+    base = shelf.base_of(group, option, extra)
+    lines = _lines_of(group, base, extra) if base else {}
+    for line in listing.options(f"sampler/{group}", extra)[option].read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith(("#", "_target_", "defaults:", "  - ")):
+            key, comment = line.partition(":")[0], lines.get(line.partition(":")[0], "").partition(" #")[2]
+            lines[key] = line if " #" in line or not comment else f"{line:<24} #{comment}"
     return lines
 
 

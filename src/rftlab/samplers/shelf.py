@@ -61,9 +61,20 @@ def chosen_parts(name: str, extra: Sequence[Path] = ()) -> dict[str, str] | None
 
 
 def part(group: str, option: str, extra: Sequence[Path] = ()) -> dict[str, Any]:
-    """The node of one option of ``sampler/selector``, ``sampler/allocator`` or ``sampler/admission``."""
-    node: Any = OmegaConf.to_container(_read(options(f"sampler/{group}", extra)[option]), resolve=True)
+    """The node of one option of ``sampler/selector``, ``sampler/allocator`` or ``sampler/admission``.
+
+    A variant names the option that it changes in its own defaults list, before ``_self_``.
+    """
+    own, base = _read(options(f"sampler/{group}", extra)[option]), base_of(group, option, extra)
+    own.pop("defaults", None)
+    node: Any = OmegaConf.to_container(OmegaConf.merge(part(group, base, extra) if base else {}, own), resolve=True)
     return node
+
+
+def base_of(group: str, option: str, extra: Sequence[Path] = ()) -> str | None:
+    """The option that this one is a variant of, if any."""
+    listed = _read(options(f"sampler/{group}", extra)[option]).get("defaults", [])
+    return next((str(base) for base in listed if base != "_self_"), None)
 
 
 def crossing(selector: str, allocator: str, admission: str) -> dict[str, Any]:
