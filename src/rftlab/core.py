@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -254,15 +255,22 @@ class Group:
             raise ValueError(f"{len(self.completions)} completions, {len(self.verdicts)} verdicts")
 
     def outcomes(self) -> Outcomes:
-        return Outcomes(
-            task=self.task.index,
-            passed=np.array([v.passed for v in self.verdicts], bool),
-            score=np.array([v.score for v in self.verdicts], np.float64),
-            valid=np.array([v.valid for v in self.verdicts], bool),
-            tokens=np.array([len(c.tokens) for c in self.completions], np.int64),
-            truncated=np.array([c.finish is Finish.LENGTH for c in self.completions], bool),
-            version=np.array([c.version for c in self.completions], np.int64),
-        )
+        """The group as arrays, read-only; made once, as a step asks for them many times."""
+        return self._outcomes
+
+    @cached_property
+    def _outcomes(self) -> Outcomes:
+        arrays = {
+            "passed": np.array([v.passed for v in self.verdicts], bool),
+            "score": np.array([v.score for v in self.verdicts], np.float64),
+            "valid": np.array([v.valid for v in self.verdicts], bool),
+            "tokens": np.array([len(c.tokens) for c in self.completions], np.int64),
+            "truncated": np.array([c.finish is Finish.LENGTH for c in self.completions], bool),
+            "version": np.array([c.version for c in self.completions], np.int64),
+        }
+        for array in arrays.values():
+            array.flags.writeable = False
+        return Outcomes(self.task.index, **arrays)
 
     def extended(self, other: Group) -> Group:
         """This group followed by newer rollouts of the same task."""
