@@ -39,7 +39,7 @@ types: $(READY) ## mypy on the core, the config and the samplers
 
 check: lint types test ## all of the above, as the CI does
 
-conformance: $(READY) ## every crossing of selectors, allocators and admissions under the contract, on all cores; long
+conformance: $(READY) ## every crossing of selectors, allocators and admissions under the contract: about 20 minutes
 	$(QUIET) $(BIN)/python scripts/conformance.py
 
 docs: $(READY) ## docs/samplers.md, from the headers, options and docstrings of the samplers

@@ -1,9 +1,9 @@
 """Every preset and every crossing of the shipped parts under the whole contract: `make conformance`.
 
 Each sampler goes through runs on the simulated engine: a learner whose pass rates move with what the sampler chose, on
-the bundled tasks, with its own conditions in every step (budget, rounds, faults) drawn from the seed, saved and restored
-at a random step. Presets, and with --thorough crossings too, go through all scenarios of `rftlab.testing` before. The
-first thing that breaks is named with the command that repeats it, the others are still run, and the exit status is 1.
+the bundled tasks, with conditions of every step (budget, rounds, faults) drawn from the seed, saved and restored at a
+random step. Presets, and with --thorough crossings too, go through all scenarios of `rftlab.testing` before. The first
+thing that breaks is named with the command that repeats it, the others are still run, and the exit status is 1.
 """
 
 from __future__ import annotations
