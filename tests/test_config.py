@@ -198,3 +198,13 @@ def test_a_users_own_folder_adds_options(tmp_path: Path) -> None:
 def test_the_data_set_is_built_by_the_loader_that_the_configuration_names() -> None:
     dataset = config.build_dataset(config.compose([SIM, "dataset.limit=7"]))
     assert len(dataset.train) == 7
+
+
+def test_an_allocator_that_supposes_other_advantages_than_the_loss_gives_is_refused() -> None:
+    for overrides, repair in (
+        (["sampler=dars", "algo.advantage=group_mean"], "sampler.allocator.std=false"),
+        (["sampler=dars", "sampler.allocator.std=false"], "sampler.allocator.std=true"),
+    ):
+        with pytest.raises(InputError, match=rf"disagree on whether .* give {repair}"):
+            config.check(config.compose([SIM, *overrides]))
+    config.check(config.compose([SIM, "sampler=dars", "sampler.allocator.std=false", "algo.advantage=group_mean"]))

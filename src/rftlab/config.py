@@ -108,6 +108,13 @@ def check(cfg: DictConfig, verb: str = "train") -> None:
             raise InputError(f"sampler.filter.lo={lo:g} is above sampler.filter.hi={hi:g}: the pool would be empty")
     if (start := typed.get("init_from")) is not None and not Path(start).is_dir():
         raise InputError(f"init_from={start}: no such directory; wanted a run's, like outputs/<name>/…/seed0")
+    std = OmegaConf.select(typed, "sampler.allocator.std")
+    if std is not None and std != (typed.algo.advantage == "group_std"):
+        raise InputError(
+            f"sampler.allocator.std={str(std).lower()} and algo.advantage={typed.algo.advantage} disagree on whether "
+            "advantages are divided by the standard deviation: give sampler.allocator.std="
+            f"{str(not std).lower()}"
+        )
     for key in OPEN:  # last: importing an engine takes seconds
         if (node := OmegaConf.select(typed, key)) is not None:
             check_options(key, node, *BESIDE.get(key, ()))

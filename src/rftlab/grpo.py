@@ -4,9 +4,11 @@ Source: GRPO (DeepSeekMath, arXiv:2402.03300), Dr. GRPO (arXiv:2503.20783), trun
 whose probabilities differ from the trainer's (Yao et al., "Your efficient RL framework secretly brings you off-policy
 RL training", 2025). What differs here, so that samplers can be compared:
 
-- The denominator is fixed: 1 / (P G), whatever number of groups or rollouts a sampler delivers. A sampler that
-  admits fewer groups takes a smaller step; it does not get a larger learning rate for free.
-- A group of n rollouts weighs G / n per rollout: every group has the same say, however many rollouts it got.
+- The denominator is fixed: 1 / (P G), whatever number of groups or rollouts a sampler delivers. A step with fewer live
+  groups has a smaller gradient. Under SGD that is a smaller step; AdamW rescales a constant share away and sees only
+  its changes from step to step.
+- A group of n rollouts weighs G / n per rollout: every group has the same say, however many rollouts it got, unless the
+  sampler gives groups a weight.
 - The standard deviation is the population's, and a given baseline replaces the mean (then nothing is divided).
 - No entropy bonus, no reward shaping, no length penalty, no filtering: filtering is the sampler's business.
 """

@@ -31,7 +31,8 @@ class Ledger:
 def total_rollouts(budget: Any) -> int:
     """The run's rollouts: ``budget.rollouts``, by default what the steps take with every group full.
 
-    So that all samplers get the same number, and one that generates more in a step takes fewer steps.
+    So that all samplers get the same number, and one that generates more in a step takes fewer steps. One that
+    generates less ends by ``budget.steps``, unless that is raised.
     """
     return budget.rollouts if budget.rollouts is not None else budget.steps * budget.prompts * budget.group_size
 

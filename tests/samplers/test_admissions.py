@@ -25,9 +25,24 @@ def test_a_task_may_weigh_by_its_rollouts(hand) -> None:
         _, batch = hand.step(sampler, hand.context(sampler), hand.mixed)
         return [pick.weight for _, pick in batch]
 
-    assert weights(All()) == [1, 1, 1, 1] and weights(All("rollout")) == [0.5, 1, 2, 0.5]
+    assert weights(All()) == [1, 1, 1, 1] and weights(All(weight="rollout")) == [0.5, 1, 2, 0.5]
     with pytest.raises(InputError, match=r"sampler.admission.weight=task, wanted group or rollout"):
-        All("task")
+        All(weight="task")
+
+
+def test_flat_groups_may_be_left_out_without_others_in_their_place(hand) -> None:
+    sampler = TaskSampler(make_pool(20), Uniform(), Fixed(), All(flat="reject", weight="rollout"), group_size=4)
+    seen: list[int] = []
+
+    def answer(request):
+        seen.append(request.task)
+        return [True] * 4 if len(seen) <= 1 else [True, False, False, False]
+
+    rounds, batch = hand.step(sampler, hand.context(sampler), answer)
+    assert len(rounds) == 1 and [p.task for _, p in batch] == seen[1:]
+    assert not sampler.metrics()["sampler/underfilled"]
+    with pytest.raises(InputError, match=r"sampler.admission.flat=drop, wanted keep or reject"):
+        All(flat="drop")
 
 
 def outcomes(wins: int, trials: int, faults: int = 0) -> Outcomes:

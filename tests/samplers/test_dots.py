@@ -39,7 +39,7 @@ def logit(p):
 
 
 def test_it_measures_every_second_step_what_the_budget_leaves() -> None:
-    dots = DOTS(probes=30, rollouts=8)
+    dots = DOTS(probes=5.0, rollouts=8)
     dots.bind(make_pool(40), 4)
     tasks, n = dots.probe(context(), FREE)
     assert (len(set(tasks.tolist())), n) == (30, 8)
@@ -50,7 +50,7 @@ def test_it_measures_every_second_step_what_the_budget_leaves() -> None:
 
 
 def test_a_measurement_holds_for_mu_steps_and_one_that_failed_is_repeated(hand) -> None:
-    dots = DOTS(probes=5, every=3)
+    dots = DOTS(probes=5 / 6, every=3)
     dots.bind(make_pool(40), 4)
     dots.on_probe(hand.feedback([1, 2], [0, 0], 0), context(step=0))
     due = []
@@ -63,7 +63,7 @@ def test_a_measurement_holds_for_mu_steps_and_one_that_failed_is_repeated(hand) 
 
 
 def test_probes_are_asked_for_first_and_never_trained_on(hand) -> None:
-    sampler = TaskSampler(make_pool(40), DOTS(probes=5), Fixed(), All(), group_size=4)
+    sampler = TaskSampler(make_pool(40), DOTS(probes=1.25), Fixed(), All(), group_size=4)
     assert sampler.needs() == {Need.FEATURES, Need.PROBE}
     rounds, batch = hand.step(sampler, hand.context(sampler), hand.mixed)
     assert [{r.purpose for r in turn} for turn in rounds] == [{Purpose.PROBE}, {Purpose.TRAIN}]
@@ -169,7 +169,7 @@ def test_it_infers_what_it_did_not_measure(hand) -> None:
     x = rng.normal(size=(600, 8)).astype(np.float32)
     rate = logistic(2 * x[:, 0])
     for predictor, least in (("ridge", 0.9), ("attention", 0.5)):
-        dots = DOTS(predictor=predictor)
+        dots = DOTS(predictor=predictor, probes=40.0)
         dots.bind(dataclasses.replace(make_pool(600), features=x), 8)
         tasks, n = dots.probe(context(rollouts=2000), np.zeros(600, bool))
         dots.on_probe(hand.feedback(tasks, rng.binomial(n, rate[tasks]), n), context())

@@ -17,7 +17,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "data" / "dps.json").read_text
 
 
 def bound(n: int, **knobs) -> DPS:
-    selector = DPS(**knobs)
+    selector = DPS(**{"candidates": None} | knobs)
     selector.bind(make_pool(n), 8)
     return selector
 

@@ -123,9 +123,22 @@ def test_only_the_first_group_of_a_task_enters_the_fit(hand) -> None:
         mopps.observe(hand.feedback([0, 1], [2, 8], [8, 8]), None)
     for _ in range(20):
         again.observe(hand.feedback([0, 2], [8, 0], [8, 0]), None)  # 2 could not be graded: not tried yet
+        once.observe(hand.feedback([], [], []), None)
     assert again.base() == once.base()
     again.observe(hand.feedback([2], [0], [8]), None)
     assert again.base() != once.base()
+
+
+def test_a_fit_without_new_tasks_goes_back_to_the_options(hand) -> None:
+    mopps = MoPPS(prior="moments", alpha0=2.0, beta0=6.0)
+    mopps.bind(make_pool(100), 8)
+    mopps.observe(hand.feedback(np.arange(90), np.full(90, 8), 8), None)
+    means = [mopps.metrics()["prior_mean"]]
+    for _ in range(200):
+        mopps.observe(hand.feedback([], [], []), None)
+        means.append(mopps.metrics()["prior_mean"])
+    assert means[0] > 0.9 and means == sorted(means, reverse=True)
+    assert mopps.base() == pytest.approx((2.0, 6.0), rel=0.02)
 
 
 def test_the_fixed_prior_is_not_touched_by_what_is_seen(hand) -> None:

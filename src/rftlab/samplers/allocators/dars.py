@@ -23,16 +23,18 @@ class DARS(Allocator):
     every task, DART's uniform quota in two rounds.
 
     Built for a loss in which a task's share grows with its rollouts: admission ``all_by_rollout``. With ``all`` the
-    second round finds passes of hard tasks and makes their gradient surer, but does not weigh them more. Flat groups,
-    which the release drops, have no effect under a fixed denominator.
+    second round finds passes of hard tasks and makes their gradient surer, but does not weigh them more. ``std``
+    must be that of the loss, or the treatment is not equal: in the paper ``std=False`` and
+    ``algo.advantage=group_mean``.
 
     Args:
         variant: ``et`` (equal treatment) or ``hw`` (hardness weighted).
-        std: Whether the advantages are divided by the standard deviation; False in the paper.
+        std: Whether the loss divides advantages by the standard deviation (``algo.advantage=group_std``); False in the
+            paper.
         cap: Most rollouts of a task; None = 4 N for ``et`` and 8 N for ``hw`` (32 and 64 in the paper, N = 8).
     """
 
-    def __init__(self, variant: Literal["et", "hw"] = "et", std: bool = False, cap: int | None = None) -> None:
+    def __init__(self, variant: Literal["et", "hw"] = "et", std: bool = True, cap: int | None = None) -> None:
         if variant not in ("et", "hw"):
             raise InputError(f"sampler.allocator.variant={variant}, wanted et or hw")
         self.variant, self.std, self.cap = variant, std, cap

@@ -62,7 +62,7 @@ class E3(Greedy):
             )
 
     def first(self, tasks: Int, ctx: StepContext) -> Int:
-        low, high = self.bounds(float(ctx.stats.visits.mean()))
+        low, high = self.bounds(float(ctx.stats.visits[tasks].mean()) if len(tasks) else 0.0)
         none = np.zeros(len(tasks), np.int64)
         rest = (self.mean - low) * len(tasks)
         return low + self.spread(self.rank(tasks, ctx)[:, None], none, none + high - low, rest, ctx.rng)

@@ -89,8 +89,9 @@ class Knapsack(Greedy):
         flat = never if never.any() else always if live.any() else np.ones(len(tasks), bool)
         surplus = rest - self._useful(rate[live]) if live.any() else rest
         if surplus > 0 and flat.any():
-            n[flat] += hand_out(lambda row, x: 0.0, self.most - n[flat], surplus, rng)
-            rest -= surplus
+            given = hand_out(lambda row, x: 0.0, self.most - n[flat], surplus, rng)
+            n[flat] += given
+            rest -= int(given.sum())
         n[live] += self.spread(rate[live, None], n[live], self.most - n[live], rest, rng)
         return n
 

@@ -42,7 +42,8 @@ def fitted(sums: Float) -> tuple[float, float]:
     """The Beta(alpha, beta) whose first two moments are those of the pass rates behind ``sums``.
 
     E[k] = n E[p] and E[k(k - 1)] = n(n - 1) E[p^2] for a binomial k, so both moments of p are estimated without bias
-    whatever the group sizes; alpha + beta = (E[p] - E[p^2]) / (E[p^2] - E[p]^2), kept within ``WEIGHTS``.
+    when the group sizes are fixed beforehand; alpha + beta = (E[p] - E[p^2]) / (E[p^2] - E[p]^2), kept within
+    ``WEIGHTS``.
     """
     mean, second = sums[0] / sums[1], sums[2] / sums[3]
     spread = second - mean**2

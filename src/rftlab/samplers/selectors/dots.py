@@ -46,7 +46,7 @@ class DOTS(Selector):
     Before the first measurement every task is as likely as any other.
 
     Args:
-        probes: Tasks measured each time (256 in the release).
+        probes: Tasks measured each time, in batches of P (ours; 256 tasks in the release, whose batches are larger).
         rollouts: Rollouts of each; None = the group size (8 in the release, as its groups).
         every: Steps between measurements (mu; 2 in the release).
         target: Wanted pass rate.
@@ -61,7 +61,7 @@ class DOTS(Selector):
 
     def __init__(
         self,
-        probes: int = 256,
+        probes: float = 0.5,
         rollouts: int | None = None,
         every: int = 2,
         target: float = 0.5,
@@ -70,10 +70,10 @@ class DOTS(Selector):
         penalty: float = 30.0,
         temperature: float = 1.0,
     ) -> None:
-        for name, value in {"probes": probes, "every": every, "rollouts": 1 if rollouts is None else rollouts}.items():
+        for name, value in {"every": every, "rollouts": 1 if rollouts is None else rollouts}.items():
             if value < 1:
                 raise InputError(f"sampler.selector.{name}={value}, wanted at least 1")
-        for name, number in {"tau": tau, "penalty": penalty, "temperature": temperature}.items():
+        for name, number in {"probes": probes, "tau": tau, "penalty": penalty, "temperature": temperature}.items():
             if number <= 0:
                 raise InputError(f"sampler.selector.{name}={number:g}, wanted a positive number")
         if not 0 <= target <= 1:
@@ -95,7 +95,7 @@ class DOTS(Selector):
         n, free = self.rollouts or self.group_size, np.flatnonzero(~taken)
         spare = (ctx.left.rollouts - ctx.target_groups * ctx.group_size) // n
         due = self.measured_at < 0 or ctx.step >= self.measured_at + self.every
-        size = min(self.probes, spare, len(free))
+        size = min(max(1, round(self.probes * ctx.target_groups)), spare, len(free))
         return (ctx.rng.choice(free, size=size, replace=False), n) if due and size > 0 else (EMPTY, 0)
 
     def on_probe(self, fb: Feedback, ctx: StepContext) -> None:

@@ -39,7 +39,7 @@ class DPS(Selector):
         lam: Share of the transition counts kept at each step, in [0, 1] (0.7 in MATH, 0.5 in Countdown and Geometry3k).
         prior_alpha: Prior count of every transition.
         candidates: Size of the candidate subset, in batches of P tasks (32 in MATH and 8 elsewhere in the release);
-            None = the whole pool.
+            None = the whole pool, where the surest few are chosen again and again.
         entropy_weight: Adds this times the entropy of pi, in nats, to the score (optional in the code).
     """
 
@@ -49,7 +49,7 @@ class DPS(Selector):
         self,
         lam: float = 0.7,
         prior_alpha: float = 1.0,
-        candidates: float | None = None,
+        candidates: float | None = 8.0,
         entropy_weight: float = 0.0,
     ) -> None:
         if not 0 <= lam <= 1:

@@ -26,8 +26,7 @@ class LILO(Selector):
     Where learnable candidates run out the others fill the batch at random, tasks whose probes were all right or all
     wrong last. Probes are bought only from what one batch of P x G rollouts leaves over, fewer if need be; without any
     the step is drawn evenly, and no measure outlives ``every`` steps. The sizes are ours: LILO's are not published,
-    SFL's (5 x 1000 candidates, buffer of 100, share one half) belong to endless simulated levels. Candidates
-    come from the whole pool: those that ``sampler.filter`` keeps out are measured in vain.
+    SFL's (5 x 1000 candidates, buffer of 100, share one half) belong to endless simulated levels.
 
     Args:
         candidates: Tasks to measure, in batches of P.

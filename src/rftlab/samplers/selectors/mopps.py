@@ -12,6 +12,9 @@ from rftlab.samplers.selectors.beliefs import draw, expected_moments, fitted, mo
 from rftlab.samplers.selectors.offline import offline_evidence
 from rftlab.samplers.selectors.ranking import lowest, subset
 
+FADE = 0.95
+"""``prior=moments``: share of the counts behind the fit that a step keeps."""
+
 
 class MoPPS(Selector):
     """Model Predictive Prompt Selection (Qu et al., arXiv:2507.04632, eqs. 8-10).
@@ -33,8 +36,9 @@ class MoPPS(Selector):
     - ``moments``: one Beta for all tasks, fitted by moments to the first group of every task tried so far, and fitted
       anew after every step (not published; ours). Only first groups count: which untried task comes next says nothing
       of its pass rate, so they are a fair sample of the pool, while later groups come from tasks chosen for their
-      results. The options are where the fit starts. When the prior moves, every belief moves with it and keeps its
-      evidence, as if the new prior had held from the start.
+      results. Old ones fade by 5 % a step, as the policy that gave them does, towards the options, where the fit
+      starts. An allocator that stops by outcome biases the fit. When the prior moves, every belief moves with
+      it and keeps its evidence, as if the new prior had held from the start.
 
     Differs from the release: equal draws fall at random instead of in file order, and the candidates of a step are a
     fresh uniform subset instead of the next piece of a shuffled epoch.
@@ -100,7 +104,8 @@ class MoPPS(Selector):
         self.passes: Float = np.zeros(n)
         self.failures: Float = np.zeros(n)
         self.seen: Bool = np.zeros(n, bool)
-        self.sums: Float = expected_moments(self.alpha0, self.beta0, group_size)
+        self.start = expected_moments(self.alpha0, self.beta0, group_size)
+        self.sums: Float = self.start
         self._base: tuple[Float | float, Float | float] = (self.alpha0, self.beta0)
         if self.prior == "reference":
             key = "sampler.selector.prior_reference"
@@ -138,7 +143,7 @@ class MoPPS(Selector):
     def observe(self, fb: Feedback, ctx: StepContext) -> None:
         fb = fb.rows(fb.trials > 0)
         k = fb.tasks
-        self.sums = self.sums + moments(fb.rows(~self.seen[k]))
+        self.sums = FADE * self.sums + (1 - FADE) * self.start + moments(fb.rows(~self.seen[k]))
         self.seen[k] = True
         self.passes[k] = self.lam * self.passes[k] + fb.wins
         self.failures[k] = self.lam * self.failures[k] + fb.trials - fb.wins
