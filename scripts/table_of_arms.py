@@ -1,14 +1,16 @@
 """Accuracy of several arms at equal rollouts, as a Markdown table: `python scripts/table_of_arms.py outputs/first`.
 
-An arm is a `<sampler>-<fingerprint>` folder, its seeds are the repeats. Accuracy is read at the last evaluation; the
-interval is Student's t over seeds, of the accuracy itself and of the paired difference to the first `uniform` arm.
-With three seeds such an interval is wide: it is what three seeds can say.
+An arm is the runs whose sampler and `algo` say the same; its seeds are the repeats. Accuracy is read at the last
+evaluation; the interval is Student's t over seeds, of the accuracy itself and of the paired difference to `uniform`.
+With three seeds such an interval is wide: it is what three seeds can say. The last two columns are the agreement of the
+sampler's final belief with the fixed panel.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -39,33 +41,39 @@ def label(run: Path) -> str:
     return ", ".join([cfg.sampler.name, *other])
 
 
+def belief(runs: Collection[list[dict]], score: str) -> str:
+    """Mean over seeds of a score of the last panel; a dash where the sampler believes nothing."""
+    found = [rows[-1].get(f"panel/{score}") for rows in runs]
+    return f"{np.mean([v for v in found if v is not None]):.2f}" if any(v is not None for v in found) else "–"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path, help="a folder like outputs/first")
     arms: dict[str, dict[str, list[dict]]] = {}
-    names: dict[str, str] = {}
     for run in sorted(parser.parse_args().experiment.glob("*/*/seed*")):
         if json.loads((run / "status.json").read_text())["state"] == "done":
             rows = read_jsonl(run / "metrics.jsonl")
-            arms.setdefault(run.parent.name, {})[run.name] = rows
-            names[run.parent.name] = label(run)
+            arms.setdefault(label(run), {})[run.name] = rows
     end = {arm: {seed: rows[-1]["eval/accuracy"] for seed, rows in runs.items()} for arm, runs in arms.items()}
-    control = next(arm for arm in arms if names[arm] == "uniform")
-    print("| sampler | seeds | rollouts | steps | accuracy | minus uniform, paired | ETR | yield | s/step |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    control = "uniform"
+    print(
+        "| sampler | seeds | rollouts | steps | accuracy | minus uniform, paired | ETR | yield | panel rank | panel MAE |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for arm in sorted(arms, key=lambda a: -np.mean(list(end[a].values()))):
         runs = arms[arm].values()
         both = sorted(set(end[arm]) & set(end[control]))
         difference = np.array([end[arm][seed] - end[control][seed] for seed in both])
         mean = {
             key: np.mean([np.mean([row[key] for row in rows[1:]]) for rows in runs])
-            for key in ("group/etr", "group/yield", "time/step")
+            for key in ("group/etr", "group/yield")
         }
         last = {key: np.mean([rows[-1][key] for rows in runs]) for key in ("ledger/rollouts", "step")}
         print(
-            f"| {names[arm]} | {len(runs)} | {last['ledger/rollouts']:,.0f} | {last['step']:.0f} "
+            f"| {arm} | {len(runs)} | {last['ledger/rollouts']:,.0f} | {last['step']:.0f} "
             f"| {interval(np.array(list(end[arm].values())))} | {'–' if arm == control else interval(difference)} "
-            f"| {mean['group/etr']:.2f} | {mean['group/yield']:.2f} | {mean['time/step']:.2f} |"
+            f"| {mean['group/etr']:.2f} | {mean['group/yield']:.2f} | {belief(runs, 'spearman')} | {belief(runs, 'mae')} |"
         )
 
 
