@@ -57,10 +57,9 @@ def main() -> None:
             arms.setdefault(label(run), {})[run.name] = rows
     end = {arm: {seed: rows[-1]["eval/accuracy"] for seed, rows in runs.items()} for arm, runs in arms.items()}
     control = "uniform"
-    print(
-        "| sampler | seeds | rollouts | steps | accuracy | minus uniform, paired | ETR | yield | panel rank | panel MAE |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    head = "sampler seeds rollouts steps accuracy minus_uniform ETR yield panel_rank panel_MAE"
+    print("| " + " | ".join(head.split()).replace("_", " ") + " |")
+    print("|---" * 10 + "|")
     for arm in sorted(arms, key=lambda a: -np.mean(list(end[a].values()))):
         runs = arms[arm].values()
         both = sorted(set(end[arm]) & set(end[control]))
@@ -73,7 +72,8 @@ def main() -> None:
         print(
             f"| {arm} | {len(runs)} | {last['ledger/rollouts']:,.0f} | {last['step']:.0f} "
             f"| {interval(np.array(list(end[arm].values())))} | {'–' if arm == control else interval(difference)} "
-            f"| {mean['group/etr']:.2f} | {mean['group/yield']:.2f} | {belief(runs, 'spearman')} | {belief(runs, 'mae')} |"
+            f"| {mean['group/etr']:.2f} | {mean['group/yield']:.2f} "
+            f"| {belief(runs, 'spearman')} | {belief(runs, 'mae')} |"
         )
 
 

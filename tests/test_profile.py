@@ -80,12 +80,38 @@ def test_another_profile_in_the_file_is_not_mixed_with_this_one(tmp_path: Path, 
 
 def test_a_sampler_reads_it_as_a_reference_and_shows_its_cost(tmp_path: Path) -> None:
     weak, strong = profile(tmp_path / "w.jsonl"), profile(tmp_path / "s.jsonl", "engine.skill=4")
-    files = [f"+references.weak={weak}", f"+references.strong={strong}"]
+    files = [f"+references.weak={weak}", f"+references.strong={strong}", "engine=sim"]
     pool = prepared(compose(["dataset.limit=50", "dataset.references=null", *files])).train
     assert set(pool.references) == {"weak", "strong"} and pool.reference_rollouts == {"weak": 400, "strong": 400}
     assert pool.references["strong"].mean() > pool.references["weak"].mean()
     beside = prepared(compose(["dataset.limit=50", *files])).train
     assert set(beside.references) == {"tiny", "tiny-strong", "weak", "strong"}
+
+
+def test_rates_of_a_simulated_learner_are_for_simulation(tmp_path: Path) -> None:
+    path = profile(tmp_path / "p.jsonl")
+    with pytest.raises(InputError, match=r"references.weak=.* holds pass rates of a simulated learner"):
+        prepared(compose(["dataset.limit=50", f"+references.weak={path}"]))
+    with pytest.raises(InputError, match="holds another profile: simulated="):
+        profile(path, "engine.skill=2")
+
+
+def test_a_file_that_is_no_profile_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for text in ("precious notes without a line end", "two\nlines\n"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"is no profile"):
+            profile(path)
+        assert path.read_text() == text
+
+
+@pytest.mark.parametrize("row", [{"wins": 9, "trials": 8, "rollouts": 8}, {"trials": 8, "rollouts": 8}])
+def test_a_row_that_cannot_be_is_named(tmp_path: Path, row: dict) -> None:
+    path = profile(tmp_path / "p.jsonl")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], json.dumps({"task": json.loads(lines[-1])["task"]} | row)]) + "\n")
+    with pytest.raises(InputError, match=r"references.weak=.* is no profile"):
+        prepared(compose(["dataset.limit=50", f"+references.weak={path}", "engine=sim"]))
 
 
 def test_what_is_no_profile_of_this_pool_is_refused(tmp_path: Path) -> None:

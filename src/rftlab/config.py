@@ -81,6 +81,8 @@ RULES: list[_Rule] = [
     ("engine.merged", lambda v: isinstance(v, bool), "true, false or null"),
     ("eval.top_p", lambda v: 0 < v <= 1, "a number in (0, 1]"),
     ("model.lora.dropout", lambda v: 0 <= v < 1, "a number in [0, 1)"),
+    ("sampler.stats_discount", lambda v: 0 <= v <= 1, "a share in [0, 1]"),
+    ("panel.rollouts", lambda v: v < 2**31, "less than 2^31"),
     ("sampler.filter.lo", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
     ("sampler.filter.hi", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
     ("outputs_dir", lambda v: bool(v.strip()), "a folder"),

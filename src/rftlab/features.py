@@ -53,7 +53,7 @@ def features(pool: TaskPool, source: Source, key: Any, cache: Path | None = None
     if (kept := _read(file, len(pool))) is not None:
         return kept
     text = np.asarray(source(pool), np.float32)
-    if text.ndim != 2 or len(text) != len(pool):
+    if text.ndim != 2 or len(text) != len(pool) or not text.shape[1]:
         raise InputError(f"features: the source gave an array of shape {text.shape}, wanted [{len(pool)}, D]")
     if bad := int((~np.isfinite(text)).any(axis=1).sum()):
         raise InputError(f"features: {bad} of {len(pool)} rows are not finite numbers; features=hashed always works")
@@ -196,7 +196,7 @@ def file(path: str | None = None) -> Source:
 def _reduced(x: Any, dim: int) -> NDArray[Any]:
     """The leading ``dim`` directions of a matrix, dense or sparse; itself when it is no wider."""
     if x.shape[1] <= dim:
-        return np.asarray(x)
+        return np.asarray(x.toarray() if hasattr(x, "toarray") else x)
     from sklearn.decomposition import TruncatedSVD
 
     with np.errstate(invalid="ignore"):  # equal rows have no variance to explain

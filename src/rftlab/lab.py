@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class, get_method, instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
+from rftlab import targets
 from rftlab.calibration import Panel
 from rftlab.config import build_dataset, sampler_needs
 from rftlab.core import InputError, Need
@@ -58,11 +59,15 @@ class Lab:
         ]
         if sampler.filtered.any():
             lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
+        if (free := int((~sampler.filtered).sum())) < cfg.budget.prompts:
+            lines.append(f"batches stay short: {free:,} tasks for budget.prompts={cfg.budget.prompts}; lower it")
         if (rounds := sampler.allocator.rounds()) > cfg.budget.max_rounds:
             lines.append(
                 f"sampler.allocator takes up to {rounds} rounds, budget.max_rounds={cfg.budget.max_rounds} settles its "
                 "tasks before: raise it"
             )
+        if Need.PROBE in sampler.needs() and cfg.budget.max_rounds < 2:
+            lines.append("budget.max_rounds=1 leaves no round to probe in: this sampler measures nothing; raise it")
         if cost := sampler.reference_rollouts():
             lines.append(
                 f"the references that this sampler reads cost {cost:,} rollouts, shown as "
@@ -103,10 +108,10 @@ def prepared(cfg: Any) -> Dataset:
     """The dataset as the sampler needs it: with the profiles of ``cfg.references`` and, where a part reads any, with
     the vectors that ``cfg.features`` makes."""
     dataset = build_dataset(cfg)
-    train = with_references(dataset.train, cfg.references)
+    train = with_references(dataset.train, cfg.references, is_simulated(cfg))
     if train.features is None and Need.FEATURES in sampler_needs(cfg):
         options: Any = OmegaConf.to_container(cfg.features, resolve=True)
-        source = get_method(cfg.features._target_)(**{k: v for k, v in options.items() if k != "_target_"})
+        source = targets.find("features", options)(**{k: v for k, v in options.items() if k != "_target_"})
         train = replace(train, features=features(train, source, options))
     return replace(dataset, train=train)
 

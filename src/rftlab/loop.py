@@ -18,6 +18,9 @@ from rftlab.measure import completion_rows, group_rows, step_metrics
 from rftlab.run import Run
 from rftlab.signals import Stopped, Stopper
 
+EMPTY_STEPS = 3
+"""Consecutive steps without a group to train on after which it is said."""
+
 
 def train(cfg: DictConfig) -> Path:
     """Trains what ``cfg`` says, or goes on where it stopped, or finds that it is done; returns the run's directory.
@@ -76,6 +79,9 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
             f"the sampler asked for nothing in step {ctx.step}, with {ctx.left.rollouts:,} rollouts left"
         )
     run.graded(talk.verdicts, talk.faults, talk.reason)
+    run.empty_steps = 0 if batch else run.empty_steps + 1
+    if run.empty_steps == EMPTY_STEPS:
+        run.console.note(f"{EMPTY_STEPS} steps in a row had no group to train on: is sampler.admission too narrow?")
     # from here on nothing is interrupted: weights, sampler and records move together
     generated = talk.groups()
     rollouts = run.ledger.rollouts + talk.rollouts

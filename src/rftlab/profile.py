@@ -57,8 +57,11 @@ def main(cfg: Any) -> Path:
 
 def made_by(cfg: Any) -> dict[str, Any]:
     """What decides the rates: two profiles with the same are interchangeable."""
+    from rftlab.lab import is_simulated
+
     return {
         "profile": FORMAT,
+        "simulated": dict(cfg.engine) if is_simulated(cfg) else None,
         "model": cfg.model.path,
         "revision": cfg.model.revision,
         "dtype": cfg.model.dtype,
@@ -93,11 +96,16 @@ def read(path: Path, pool: TaskPool, key: str) -> tuple[Float, int]:
     return rates, sum(r["rollouts"] for r in mine)
 
 
-def with_references(pool: TaskPool, files: Mapping[str, str] | None) -> TaskPool:
-    """The pool with the profiles in ``files`` (name -> path) beside the references of its dataset."""
+def with_references(pool: TaskPool, files: Mapping[str, str] | None, simulated: bool) -> TaskPool:
+    """The pool with the profiles in ``files`` (name -> path) beside the references of its dataset.
+
+    Rates of a simulated learner are refused unless the run is ``simulated`` too.
+    """
     rates, costs = dict(pool.references), dict(pool.reference_rollouts)
     for name, path in (files or {}).items():
         rates[name], costs[name] = read(Path(path), pool, f"references.{name}")
+        if _rows(Path(path), f"references.{name}")[0].get("simulated") and not simulated:
+            raise InputError(f"references.{name}={path} holds pass rates of a simulated learner: profile a real model")
     return replace(pool, references=rates, reference_rollouts=costs)
 
 
@@ -138,8 +146,11 @@ def _begin(path: Path, made: dict[str, Any], stack: ExitStack) -> set[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise InputError(f"{path} is being written by another process; give another file by out=FILE") from error
-    text = path.read_bytes()
-    if whole := text.rfind(b"\n") + 1:
+    text, head_line = path.read_bytes(), (json.dumps(made) + "\n").encode()
+    whole = text.rfind(b"\n") + 1
+    if not whole and not head_line.startswith(text):  # not even the beginning of a profile: somebody's file
+        raise InputError(f"out={path} is no profile; give another file by out=FILE")
+    if whole:
         if whole < len(text):
             file.truncate(whole)
         head, rows = _rows(path, "out")
@@ -148,7 +159,7 @@ def _begin(path: Path, made: dict[str, Any], stack: ExitStack) -> set[str]:
             raise InputError(f"out={path} holds another profile: {said}; give another file by out=FILE, or remove it")
         return set(rows)
     file.truncate(0)
-    file.write(json.dumps(made) + "\n")
+    file.write(head_line.decode())
     file.flush()
     return set()
 
@@ -160,6 +171,9 @@ def _rows(path: Path, key: str) -> tuple[dict[str, Any], dict[str, dict[str, Any
         head, *rows = [json.loads(line) for line in lines]
         if head.get("profile") != FORMAT:
             raise ValueError(f"first line {head}")
+        for row in rows:
+            if not 0 <= row["wins"] <= row["trials"] <= row["rollouts"]:
+                raise ValueError(f"row {row}")
         return head, {row["task"]: row for row in rows}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{key}={path} is no profile ({error}); make one with rftlab profile") from error

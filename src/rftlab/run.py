@@ -53,7 +53,7 @@ class Run:
         """The budget key that ended the run."""
         self.clock = Clock()
         self._sampler_before: dict[str, Any] | None = None
-        self._warned, self._ungraded = False, 0
+        self._warned, self._ungraded, self.empty_steps = False, 0, 0
 
     def __enter__(self) -> Run:
         return self

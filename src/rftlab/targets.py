@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
+import types
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,20 +17,33 @@ T = TypeVar("T")
 
 def find(key: str, node: Mapping[Any, Any]) -> Any:
     """The class or function that the node ``key`` names."""
+    import logging
+
     from hydra.utils import get_object
 
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise InputError(f"{key} has no _target_: choose one with {key.replace('.', '/')}=NAME")
     try:
+        logging.getLogger("hydra._internal.utils").disabled = True  # it says in three lines what follows in one
+        logging.getLogger("hydra.utils").disabled = True
         return get_object(node["_target_"])
     except Exception as error:
         cause = error.__cause__ or error
-        raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {cause}") from error
+        hint = "; run from the folder that holds it, or set PYTHONPATH" if isinstance(cause, ImportError) else ""
+        raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {cause}{hint}") from error
 
 
 def check_options(key: str, node: Mapping[Any, Any], labels: Sequence[str] = (), hint: str = "") -> None:
-    """The keys of a node must be arguments of its target, or ``labels``. ``hint`` ends the message, {key} in it too."""
-    parameters = inspect.signature(find(key, node)).parameters
+    """The keys of a node must be arguments of its target, or ``labels``, and their values of the annotated types.
+
+    ``hint`` ends the message on an unknown key, {key} in it too.
+    """
+    target = find(key, node)
+    parameters = inspect.signature(target).parameters
+    for option, kind in _annotations(target).items():
+        if option in node and not _fits(node[option], kind):
+            words = [WORDS[each] for each in _members(kind) if each in WORDS]
+            raise InputError(f"{key}.{option}={_shown(node[option])}, wanted {' or '.join(words)}")
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     known = [*parameters, *labels]
@@ -35,6 +51,45 @@ def check_options(key: str, node: Mapping[Any, Any], labels: Sequence[str] = (),
         if option not in known and not option.startswith("_"):
             full = f"{key}.{option}"
             raise InputError(unknown_key(full, [f"{key}.{other}" for other in known]) + hint.format(key=full))
+
+
+WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    type(None): "null",
+}
+"""Types of options that are checked; others are left to their class."""
+
+
+def _annotations(target: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(target.__init__ if isinstance(target, type) else target)
+    except (NameError, TypeError, AttributeError):  # a name known to type checkers only
+        return {}
+
+
+def _members(kind: Any) -> list[Any]:
+    """The types of a union, or the type itself."""
+    return list(typing.get_args(kind)) if typing.get_origin(kind) in (typing.Union, types.UnionType) else [kind]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type that is checked; what is not checked fits."""
+    for each in _members(kind):
+        if each not in WORDS:
+            return True
+        if each is float:
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                return True
+        elif isinstance(value, each) and (each is bool or not isinstance(value, bool)):
+            return True
+    return False
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def build(key: str, node: Mapping[Any, Any], kind: type[T]) -> T:

@@ -28,7 +28,11 @@ def test_the_weakest_is_read_unless_one_is_named() -> None:
 @pytest.mark.parametrize(
     ("rates", "name", "said"),
     [
-        ({}, None, "key: dataset 'pool' has no known reference pass rate: give dataset.references"),
+        (
+            {},
+            None,
+            "key: dataset 'pool' has no known reference pass rate: measure a model's with rftlab profile",
+        ),
         ({"a": [NAN, NAN]}, None, "key: dataset 'pool' has no known reference pass rate"),
         ({"a": [NAN, NAN], "b": [0.5, 0.5]}, "a", "key=a: dataset 'pool' knows none of its rates"),
         ({"a": [0.5, 0.5]}, "b", "key=b: dataset 'pool' has no such reference"),

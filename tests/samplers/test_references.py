@@ -37,7 +37,7 @@ def test_an_empty_pool_is_refused_with_the_band_and_the_rates() -> None:
     [
         (lambda: Filter("nobody").out(POOL), "no such reference .*empty, strong, weak"),
         (lambda: Filter(None, 0.9, 0.1), r"band \[0\.9, 0\.1\]"),
-        (lambda: Filter(None).out(replace(POOL, references={})), "dataset.references or sampler.filter=null"),
+        (lambda: Filter(None).out(replace(POOL, references={})), "rftlab profile, or sampler.filter=null"),
     ],
 )
 def test_a_filter_that_cannot_be_is_named(make, words) -> None:

@@ -17,10 +17,10 @@ ALWAYS = frozenset({Need.ADVANTAGE, Need.PROBE, Need.PROGRESS})
 """Needs that every run serves."""
 
 REPAIR = {
-    Need.REFERENCES: "give dataset.references (pass rates of reference models)",
-    Need.CATEGORY: "give a dataset with categories",
-    Need.LEVEL: "give a dataset with levels",
-    Need.FEATURES: "give a dataset with features",
+    Need.REFERENCES: "measure a model's pass rates with rftlab profile, then give +references.NAME=FILE",
+    Need.CATEGORY: "give dataset.category_key=KEY",
+    Need.LEVEL: "give dataset.level_key=KEY",
+    Need.FEATURES: "give features=hashed",
     Need.TRUTH: "true pass rates exist in simulation only: engine=sim",
 }
 

@@ -50,7 +50,7 @@ class Filter:
             return names[0]
         raise InputError(
             f"sampler.filter needs reference pass rates, dataset {pool.name!r} has none: "
-            "give dataset.references or sampler.filter=null"
+            "give +references.NAME=FILE, made by rftlab profile, or sampler.filter=null"
         )
 
     def out(self, pool: TaskPool) -> Bool:

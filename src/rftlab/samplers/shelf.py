@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
 
 from rftlab.core import Budget, InputError, Need, StepContext, TaskPool
@@ -90,7 +91,10 @@ def crossings() -> list[tuple[str, str, str]]:
 
 @cache
 def _read_once(file: Path, changed: float) -> DictConfig:
-    return OmegaConf.load(file)  # type: ignore[return-value]
+    try:
+        return OmegaConf.load(file)  # type: ignore[return-value]
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
 
 
 def _read(file: Path) -> DictConfig:

@@ -16,6 +16,7 @@ from rftlab.samplers.selectors.ranking import lowest
 
 log = logging.getLogger(__name__)
 
+GIVE = "give +references.NAME=FILE, made by rftlab profile"
 MIN_GAP = 0.05
 """``mode=robust``: a batch on which the two references differ by less says nothing of mu (it would be noise / 0)."""
 MU_RANGE = (-1.0, 2.0)
@@ -209,9 +210,12 @@ class BOTS(Selector):
         elif self.mode == "paper" and np.isnan(pool.references[weak] + pool.references[strong]).any():
             problem = f"BOTS with mode=paper wants every rate of {weak!r} and {strong!r}, some are unknown"
         if problem and self.mode == "paper":
-            raise InputError(f"{problem}: give dataset.references, sampler.selector.mode=robust or selector.rho=0")
+            raise InputError(f"{problem}: {GIVE}, or sampler.selector.mode=robust, or sampler.selector.rho=0")
         if problem:
-            log.warning("%s: no implicit evidence, rho = 0 (give dataset.references to have it)", problem)
+            log.warning(
+                "%s: no implicit evidence, rho = 0 (give +references.NAME=FILE, made by rftlab profile, to have it)",
+                problem,
+            )
             self.rho = 0.0
             return
         assert weak is not None and strong is not None

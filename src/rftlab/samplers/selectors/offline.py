@@ -19,7 +19,10 @@ def reference_rates(pool: TaskPool, name: str | None, key: str) -> tuple[str, Fl
     known = by_strength(pool)
     chosen = named(pool, name, key) if name is not None else known[0] if known else None
     if chosen is None:
-        raise InputError(f"{key}: dataset {pool.name!r} has no known reference pass rate: give dataset.references")
+        raise InputError(
+            f"{key}: dataset {pool.name!r} has no known reference pass rate: "
+            "measure a model's with rftlab profile, then give +references.NAME=FILE"
+        )
     if chosen not in known:
         raise InputError(f"{key}={chosen}: dataset {pool.name!r} knows none of its rates; it knows {known or 'none'}")
     return chosen, pool.references[chosen].astype(np.float64)

@@ -1,0 +1,39 @@
+"""Options against their annotations, from the command line's view: one line that names key, value and type."""
+
+import pytest
+
+from rftlab import config
+from rftlab.core import InputError
+
+SIM = "engine=sim"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["sampler=bots", "sampler.selector.lam=much"], "sampler.selector.lam=much, wanted a finite number"),
+        (["sampler=bots", "sampler.selector.lam=nan"], "sampler.selector.lam=nan, wanted a finite number"),
+        (["sampler=bots", "sampler.selector.thompson=abc"], "thompson=abc, wanted true or false"),
+        (["sampler=bots", "sampler.selector.lam=true"], "lam=true, wanted a finite number"),
+        (["sampler=bots", "sampler.selector.weak=3"], "weak=3, wanted text or null"),
+        (["sampler=dart", "sampler.allocator.cap=inf"], "cap=inf, wanted a whole number or null"),
+        (["sampler=hora", "sampler.allocator.probe=1.5"], "probe=1.5, wanted a whole number or null"),
+        (["sampler=dapo", "sampler.admission.oversample=nan"], "oversample=nan, wanted a finite number"),
+        (["sampler=mopps", "sampler.selector.candidates=abc"], "candidates=abc, wanted a finite number or null"),
+        (["sampler=mpts", "features.dim=abc"], "features.dim=abc, wanted a whole number"),
+        (["dataset.train_size=1.5"], "dataset.train_size=1.5, wanted a whole number"),
+        (["sampler.stats_discount=2"], "sampler.stats_discount=2.0: wanted a share"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_one_line(overrides: list[str], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        config.check(config.compose([SIM, *overrides]))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override", ["sampler.selector.lam=1", "sampler.selector.weak=null", "sampler.selector.mu_eps=1e-6"]
+)
+def test_what_fits_is_taken(override: str) -> None:
+    config.check(config.compose([SIM, "sampler=bots", override]))
