@@ -87,7 +87,7 @@ def test_an_offline_prior_counts_each_rollout_three_times(hand) -> None:
 
 
 def test_an_offline_prior_without_references_is_refused() -> None:
-    with pytest.raises(InputError, match=r"sampler\.selector\.prior_reference: .*give dataset\.references"):
+    with pytest.raises(InputError, match=r"sampler\.selector\.prior_reference: .*rftlab profile"):
         MoPPS(prior="reference").bind(replace(make_pool(3), references={}), 8)
 
 

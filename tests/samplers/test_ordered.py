@@ -51,7 +51,7 @@ def test_another_seed_is_another_order_among_equals(hand) -> None:
 
 
 def test_without_a_known_rate_it_is_refused() -> None:
-    with pytest.raises(InputError, match=r"sampler\.selector\.reference: .*give dataset\.references"):
+    with pytest.raises(InputError, match=r"sampler\.selector\.reference: .*rftlab profile"):
         sampler_of([NAN, NAN])
     with pytest.raises(InputError, match=r"sampler\.selector\.reference=b"):
         sampler_of([0.5], reference="b")
