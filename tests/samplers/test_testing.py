@@ -231,6 +231,7 @@ class WantsByTurns(All):
 
 class AssemblesByChance(All):
     def __init__(self) -> None:
+        super().__init__()
         self.random = np.random.default_rng(0)
 
     def assemble(self, o, ctx):
