@@ -21,6 +21,7 @@ TRAIN = [
     "sampler=bots",
     "sampler/admission=nonzero_var",
     "sampler.admission.carry=2",
+    "sampler.admission.oversample=1.5",
     "budget.prompts=8",
     "budget.group_size=4",
     "budget.steps=10",
