@@ -75,21 +75,24 @@ def made_by(cfg: Any) -> dict[str, Any]:
     }
 
 
-def read(path: Path, pool: TaskPool, key: str) -> tuple[Float, int]:
+def read(path: Path, pool: TaskPool, key: str, *, simulated: bool = True) -> tuple[Float, int]:
     """Pass rates float64 [N] by task id, NaN where nothing could be graded, and the rollouts that they have cost.
 
     Raises:
-        InputError: no profile, or one that does not know every task of the pool; ``key`` is the option to repair.
+        InputError: no profile, or one that does not know every task of the pool, or, unless ``simulated`` ones will do,
+            one of a simulated learner; ``key`` is the option to repair.
     """
     if not path.is_file():
         raise InputError(f"{key}={path}: no such file; make it with rftlab profile")
-    rows = _rows(path, key)[1]
+    head, rows = _rows(path, key)
     known = sum(task.id in rows for task in pool.tasks)
     if known < len(pool):
         raise InputError(
             f"{key}={path} knows {known} of the {len(pool)} tasks of dataset {pool.name!r}: it was made for another "
             "pool, or not to its end; make it anew, or finish it, with rftlab profile"
         )
+    if head.get("simulated") and not simulated:
+        raise InputError(f"{key}={path} holds pass rates of a simulated learner: profile a real model")
     mine = [rows[task.id] for task in pool.tasks]
     wins, trials = np.array([r["wins"] for r in mine], np.float64), np.array([r["trials"] for r in mine], np.float64)
     rates = np.divide(wins, trials, out=np.full(len(pool), np.nan), where=trials > 0)
@@ -103,9 +106,7 @@ def with_references(pool: TaskPool, files: Mapping[str, str] | None, simulated: 
     """
     rates, costs = dict(pool.references), dict(pool.reference_rollouts)
     for name, path in (files or {}).items():
-        rates[name], costs[name] = read(Path(path), pool, f"references.{name}")
-        if _rows(Path(path), f"references.{name}")[0].get("simulated") and not simulated:
-            raise InputError(f"references.{name}={path} holds pass rates of a simulated learner: profile a real model")
+        rates[name], costs[name] = read(Path(path), pool, f"references.{name}", simulated=simulated)
     return replace(pool, references=rates, reference_rollouts=costs)
 
 

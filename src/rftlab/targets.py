@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import types
 import typing
@@ -17,8 +18,6 @@ T = TypeVar("T")
 
 def find(key: str, node: Mapping[Any, Any]) -> Any:
     """The class or function that the node ``key`` names."""
-    import logging
-
     from hydra.utils import get_object
 
     if not isinstance(node, Mapping) or "_target_" not in node:

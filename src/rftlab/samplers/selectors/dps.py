@@ -6,7 +6,7 @@ import numpy as np
 
 from rftlab.core import Bool, Feedback, Float, InputError, Int, StepContext, TaskPool
 from rftlab.samplers.base import Selector
-from rftlab.samplers.selectors.ranking import lowest, subset
+from rftlab.samplers.selectors.ranking import check_candidates, lowest, subset
 
 FADED = 1e-6
 """A task whose transition counts and belief are this near to the prior has forgotten everything: it is reset to it."""
@@ -56,8 +56,7 @@ class DPS(Selector):
             raise InputError(f"sampler.selector.lam={lam:g}, wanted a retention in [0, 1]")
         if prior_alpha <= 0:
             raise InputError(f"sampler.selector.prior_alpha={prior_alpha:g}, wanted a positive number")
-        if candidates is not None and candidates < 1:
-            raise InputError(f"sampler.selector.candidates={candidates:g}, wanted at least 1 batch, or null")
+        check_candidates(candidates)
         self.lam, self.prior_alpha, self.candidates = lam, prior_alpha, candidates
         self.entropy_weight = entropy_weight
 

@@ -10,7 +10,7 @@ from rftlab.core import Bool, Feedback, Float, InputError, Int, Need, StepContex
 from rftlab.samplers.base import Selector
 from rftlab.samplers.selectors.beliefs import draw, expected_moments, fitted, moments
 from rftlab.samplers.selectors.offline import offline_evidence
-from rftlab.samplers.selectors.ranking import lowest, subset
+from rftlab.samplers.selectors.ranking import check_candidates, lowest, subset
 
 FADE = 0.95
 """``prior=moments``: share of the counts behind the fit that a step keeps."""
@@ -83,8 +83,7 @@ class MoPPS(Selector):
             raise InputError(f"sampler.selector.strategy={strategy}, wanted topk or threshold")
         if not 0 <= lower <= upper <= 1:
             raise InputError(f"sampler.selector.lower={lower:g} upper={upper:g}, wanted 0 <= lower <= upper <= 1")
-        if candidates is not None and candidates < 1:
-            raise InputError(f"sampler.selector.candidates={candidates:g}, wanted at least 1 batch, or null")
+        check_candidates(candidates)
         if alpha0 <= 0 or beta0 <= 0:
             raise InputError(f"sampler.selector.alpha0={alpha0:g} beta0={beta0:g}, wanted positive numbers")
         if prior not in ("fixed", "reference", "moments"):

@@ -7,7 +7,7 @@ import numpy as np
 from rftlab.core import Bool, Feedback, Float, InputError, Int, Need, StepContext, TaskPool
 from rftlab.samplers.base import Selector
 from rftlab.samplers.selectors.features import scaled
-from rftlab.samplers.selectors.ranking import lowest, subset
+from rftlab.samplers.selectors.ranking import check_candidates, lowest, subset
 
 
 class PCL(Selector):
@@ -41,8 +41,7 @@ class PCL(Selector):
     def __init__(
         self, candidates: float | None = 4.0, target: float = 0.5, retention: float = 0.97, ridge: float = 10.0
     ) -> None:
-        if candidates is not None and candidates < 1:
-            raise InputError(f"sampler.selector.candidates={candidates:g}, wanted at least 1 batch, or null")
+        check_candidates(candidates)
         if not 0 <= target <= 1:
             raise InputError(f"sampler.selector.target={target:g}, wanted a number in [0, 1]")
         if not 0 < retention <= 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rftlab.core import EMPTY, Float, Int, StepContext
+from rftlab.core import EMPTY, Float, InputError, Int, StepContext
 
 
 def lowest(score: Float, among: Int, m: int, rng: np.random.Generator) -> Int:
@@ -68,6 +68,12 @@ def weighted(weight: Float, among: Int, m: int, rng: np.random.Generator) -> Int
     w = weight[among]
     arrival = np.divide(rng.standard_exponential(len(among)), w, out=np.full(len(among), np.inf), where=w > 0)
     return among[lowest(arrival, np.arange(len(among)), m, rng)]
+
+
+def check_candidates(candidates: float | None) -> None:
+    """Refuses a size that ``subset`` can't take."""
+    if candidates is not None and candidates < 1:
+        raise InputError(f"sampler.selector.candidates={candidates:g}, wanted at least 1 batch, or null")
 
 
 def subset(among: Int, m: int, candidates: float | None, ctx: StepContext, rng: np.random.Generator) -> Int:
