@@ -25,3 +25,7 @@ class Verifier:
     def wrong(self, task: Task) -> list[str]:
         """Completions near the gold one that must not pass. Used by ``rftlab validate``."""
         return []
+
+    def alike(self, task: Task) -> list[str]:
+        """Completions that state the gold answer in another way and must pass. Used by ``rftlab validate``."""
+        return []
