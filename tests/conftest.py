@@ -1,6 +1,9 @@
 """One thread, no network, no W&B server: set before anything imports torch."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ |= {
     "OMP_NUM_THREADS": "1",
@@ -9,3 +12,12 @@ os.environ |= {
     "WANDB_MODE": "offline",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The data sets' own files, one folder each. They are no part of the repository: without them a test is skipped."""
+    folder = Path(os.environ.get("RFTLAB_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("needs the data sets' own files: RFTLAB_DATA=FOLDER, one folder for each")
+    return folder
