@@ -93,8 +93,8 @@ WRONG = [
     (["train", "engine=sim", "sampler=bots", "sampler.selector.lam=7"], "sampler.selector.lam=7"),
     (["train", "hydra/launcher=nothing"], "There are: basic"),
     (["samplers", "--config-dir", "nowhere"], "no such folder"),
-    (["validate", "dataset=jsonl"], "dataset.path"),
-    (["validate", "dataset=jsonl", "dataset.path=nowhere.jsonl"], "nowhere.jsonl"),
+    (["validate", "dataset=file"], "dataset.path"),
+    (["validate", "dataset=file", "dataset.path=nowhere.jsonl"], "nowhere.jsonl"),
     (["samplers", "bost"], "did you mean bots?"),
     (["export"], "required: run"),
 ]

@@ -230,11 +230,8 @@ def test_real_rows_with_a_verifier_in_worker_processes_go_through(tmp_path):
     assert "####" in read_jsonl(path / "completions" / "step_000001.jsonl")[0]["prompt"]
 
 
-def test_gsm8k_itself_trains_two_steps(tmp_path):
-    folder = Path(__file__).parents[2] / "shared" / "data" / "gsm8k"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared/data/gsm8k")
-    path = run(tmp_path, "dataset=gsm8k", f"dataset.path={folder}", "budget.steps=2", "eval.limit=8")
+def test_gsm8k_itself_trains_two_steps(tmp_path, data):
+    path = run(tmp_path, "dataset=gsm8k", f"dataset.path={data / 'gsm8k'}", "budget.steps=2", "eval.limit=8")
     assert [r["step"] for r in read_jsonl(path / "metrics.jsonl")] == [0, 1, 2]
 
 
@@ -311,7 +308,7 @@ def test_changed_references_are_another_run(tmp_path):
     file = tmp_path / "rows.jsonl"
     command = [
         "engine=sim",
-        "dataset=jsonl",
+        "dataset=file",
         f"dataset.path={file}",
         "dataset.prompt_key=q",
         "dataset.answer_key=a",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
+from rftlab.config import build_dataset, compose
 from rftlab.core import Task, TaskPool, Verdict
-from rftlab.datasets import gsm8k
 from rftlab.datasets.base import Dataset
 from rftlab.validate import validate
 from rftlab.verifiers.exact import Exact
@@ -16,7 +14,10 @@ from rftlab.verifiers.number import Number
 from rftlab.verifiers.pool import VerifierPool
 
 DATA = Path(__file__).parent / "data" / "gsm8k_like.jsonl"
-WHOLE = Path(__file__).parents[2] / "shared" / "data" / "gsm8k"
+
+
+def gsm8k(path: Path, *overrides: str) -> Dataset:
+    return build_dataset(compose(["dataset=gsm8k", f"dataset.path={path}", *overrides], verb="validate"))
 
 
 def made(answers: list[str], solutions: dict[int, str] | None = None) -> Dataset:
@@ -42,7 +43,7 @@ class Lenient(Number):
 
 def test_every_gold_answer_and_worked_solution_passes_and_no_near_miss_does() -> None:
     with VerifierPool(Number(), workers=1) as pool:
-        report = validate(gsm8k.load(str(DATA), eval_fraction=0.3), pool)
+        report = validate(gsm8k(DATA, "dataset.eval_fraction=0.3"), pool)
     assert report.ok and report.lines()[-1].startswith("ok:")
     assert sum(s.accepted for s in report.splits.values()) == 6
     assert all(s.wrong >= 5 * s.tasks and s.wrong_refused == s.wrong for s in report.splits.values())
@@ -82,10 +83,35 @@ def test_many_findings_are_all_in_the_json_and_few_on_the_terminal() -> None:
     assert written["ok"] is False and len(written["splits"]["train"]["gold_refused"]) == 40
 
 
-@pytest.mark.skipif(not WHOLE.is_dir(), reason="the GSM8K files are not here; tests/data has rows in their format")
-def test_all_of_gsm8k_is_accepted_and_every_near_miss_refused() -> None:
+def test_all_of_gsm8k_is_accepted_and_every_near_miss_refused(data: Path) -> None:
     with VerifierPool(Number()) as pool:
-        report = validate(gsm8k.load(str(WHOLE)), pool)
+        report = validate(gsm8k(data / "gsm8k"), pool)
     assert report.ok, report.lines()
     assert {name: s.accepted for name, s in report.splits.items()} == {"train": 7473, "eval": 1319}
     assert sum(s.wrong_refused for s in report.splits.values()) > 80_000
+
+
+class Strict(Exact):
+    """Knows another spelling and refuses it."""
+
+    def alike(self, task: Task) -> list[str]:
+        return [task.answer + "!", task.answer]
+
+
+def test_another_spelling_that_is_refused_is_a_finding() -> None:
+    with VerifierPool(Strict()) as pool:
+        report = validate(made(["a1"]), pool)
+    split = report.splits["train"]
+    assert (split.alike, split.alike_accepted) == (2, 1) and not report.ok
+    assert [f.completion for f in split.alike_refused] == ["a1!"]
+    assert "1 of 2 in other spellings" in report.lines()[0]
+
+
+def test_rows_left_out_are_listed_and_a_benchmark_has_one_split(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "p", "answer": "1"}\n{"prompt": "q", "answer": null}\n')
+    options = ["dataset=file", f"dataset.path={path}", "dataset.bad_rows=skip", "dataset.eval_fraction=1"]
+    with VerifierPool(Exact()) as pool:
+        report = validate(build_dataset(compose(options, verb="validate")), pool)
+    assert report.ok and list(report.splits) == ["eval"] and report.splits["eval"].tasks == 1
+    assert any("left out: a.jsonl:2 has no 'answer'" in line for line in report.lines())

@@ -179,7 +179,8 @@ def dry_run(name: str, cfg: Any) -> int:
         build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
         where = f"\n# run directory: {run_dir(cfg, schedule_reads_progress(cfg))}"
     print(OmegaConf.to_yaml(cfg, resolve=True), end="")
-    print(f"# {len(dataset.train):,} tasks, {len(dataset.eval):,} for evaluation{where}")
+    train_tasks = len(dataset.training) if dataset.training is not None else 0
+    print(f"# {train_tasks:,} tasks, {len(dataset.eval):,} for evaluation{where}")
     return 0
 
 

@@ -42,9 +42,8 @@ def checks(cfg: Any) -> Iterator[Check]:
     from rftlab.config import build_dataset
 
     dataset = build_dataset(cfg)
-    yield Check(
-        "dataset", True, f"{cfg.dataset.name}: {len(dataset.train):,} tasks, {len(dataset.eval):,} for evaluation"
-    )
+    sizes = ", ".join(f"{len(tasks):,} {name} tasks" for name, tasks in dataset.pools().items())
+    yield Check("dataset", True, f"{cfg.dataset.name}: {sizes}")
     yield _verifier(cfg, dataset)
     yield from _canary(cfg, dataset)
 
@@ -82,7 +81,7 @@ def _verifier(cfg: Any, dataset: Any) -> Check:
     from rftlab.verifiers.pool import build_pool
 
     with build_pool(cfg.verifier) as pool:
-        tasks = dataset.train.tasks[:64]
+        tasks = next(iter(dataset.pools().values())).tasks[:64]
         accepted = sum(v.passed for v in pool.grade([(pool.verifier.gold(task), task) for task in tasks]))
     return Check(
         "verifier", accepted == len(tasks), f"{cfg.verifier.name} accepts {accepted} of {len(tasks)} gold answers"
@@ -105,7 +104,7 @@ def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
     sampling = Sampling(cfg.model.max_new_tokens, cfg.algo.temperature)
 
     def gap(name: str) -> float:
-        jobs = [Job(task, 0, 1) for task in dataset.train.tasks[:8]]
+        jobs = [Job(task, 0, 1) for task in next(iter(dataset.pools().values())).tasks[:8]]
         done = engine.generate(jobs, sampling, ("doctor", cfg.seed, name))
         groups = [Group(j.task, tuple(c), (Verdict(0.0, False),), 0) for j, c in zip(jobs, done, strict=True)]
         totals = Totals()

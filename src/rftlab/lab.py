@@ -113,7 +113,7 @@ def prepared(cfg: Any) -> Dataset:
         options: Any = OmegaConf.to_container(cfg.features, resolve=True)
         source = targets.find("features", options)(**{k: v for k, v in options.items() if k != "_target_"})
         train = replace(train, features=features(train, source, options))
-    return replace(dataset, train=train)
+    return replace(dataset, training=train)
 
 
 def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[Learner, Engine]:
@@ -122,7 +122,7 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     if is_simulated(cfg):
         if cfg.get("init_from"):
             raise InputError("init_from needs a model: a simulated engine has no adapter; leave it out with engine=sim")
-        world = make(pools=[dataset.train, dataset.eval], seed=cfg.seed)
+        world = make(pools=list(dataset.pools().values()), seed=cfg.seed)
         return world, world
     import torch
 
@@ -133,7 +133,7 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     torch.set_num_threads(cfg.threads)
     prompts = Prompts.load(cfg.model.path, cfg.model.revision)
     context = cfg.model.context or stored_config(cfg.model).max_position_embeddings
-    for pool in (dataset.train, dataset.eval):
+    for pool in dataset.pools().values():
         prompts.check_fit(pool, context, cfg.model.max_new_tokens)
     adapter = adapter_of(cfg.get("init_from"))
     if adapter is not None:

@@ -13,6 +13,8 @@ from rftlab.verifiers.pool import VerifierPool
 
 SHOWN = 5
 """Findings of a kind on the terminal; the JSON has all."""
+FINDINGS = ("gold_refused", "alike_refused", "wrong_accepted", "ungradable")
+"""Kinds of findings, as ``Split`` names them."""
 BATCH = 4096
 """Completions graded at once, so that a large pool is not held twice."""
 
@@ -36,13 +38,22 @@ class Split:
     tasks: int
     accepted: int = 0
     """Tasks of which every gold completion passed."""
+    alike: int = 0
+    """Other spellings of gold answers tried."""
+    alike_accepted: int = 0
     wrong: int = 0
     """Wrong completions tried."""
     wrong_refused: int = 0
     gold_refused: list[Finding] = field(default_factory=list)
-    ungradable: list[Finding] = field(default_factory=list)
-    """The grader failed on them."""
+    alike_refused: list[Finding] = field(default_factory=list)
     wrong_accepted: list[Finding] = field(default_factory=list)
+    ungradable: list[Finding] = field(default_factory=list)
+    """The grader failed on them, or no such completion could be made."""
+
+    @property
+    def ok(self) -> bool:
+        """Every gold answer passes, however it is spelt, and no wrong one does."""
+        return self.accepted == self.tasks and not any(getattr(self, kind) for kind in FINDINGS)
 
 
 @dataclass(frozen=True)
@@ -52,19 +63,22 @@ class Report:
     dataset: str
     verifier: str
     splits: dict[str, Split]
+    left_out: tuple[tuple[str, str], ...] = ()
+    """(where, why) of the rows that cannot be a task; they are in no pool."""
 
     @property
     def ok(self) -> bool:
-        """Every gold answer passes and no wrong one does."""
-        return all(s.accepted == s.tasks and not s.ungradable and not s.wrong_accepted for s in self.splits.values())
+        """Whether every split is; rows left out are told and do not count."""
+        return all(s.ok for s in self.splits.values())
 
     def lines(self) -> list[str]:
         """The report for a terminal."""
         shown = []
         for name, s in self.splits.items():
             refused = f"{s.wrong_refused:,} of {s.wrong:,} wrong ones" if s.wrong else "no wrong one tried"
-            shown.append(f"{name}: {s.accepted:,} of {s.tasks:,} gold answers accepted, {refused} refused")
-            for kind in ("gold_refused", "ungradable", "wrong_accepted"):
+            alike = f"{s.alike_accepted:,} of {s.alike:,} in other spellings, " if s.alike else ""
+            shown.append(f"{name}: {s.accepted:,} of {s.tasks:,} gold answers accepted, {alike}{refused} refused")
+            for kind in FINDINGS:
                 findings = getattr(s, kind)
                 for f in findings[:SHOWN]:
                     shown.append(
@@ -72,6 +86,9 @@ class Report:
                     )
                 if len(findings) > SHOWN:
                     shown.append(f"  {kind.replace('_', ' ')}: and {len(findings) - SHOWN:,} more")
+        shown += [f"  left out: {where} {why}" for where, why in self.left_out[:SHOWN]]
+        if len(self.left_out) > SHOWN:
+            shown.append(f"  left out: and {len(self.left_out) - SHOWN:,} more rows")
         verdict = "ok" if self.ok else "NOT ok"
         return [*shown, f"{verdict}: verifier {self.verifier} on dataset {self.dataset}"]
 
@@ -81,17 +98,23 @@ class Report:
 
 
 def validate(dataset: Dataset, pool: VerifierPool) -> Report:
-    """Grades the gold completions of every task (the dressed answer, and the worked solution where there is one) and
-    the near misses that the verifier itself proposes."""
-    splits = {"train": _split(dataset.train, pool), "eval": _split(dataset.eval, pool)}
-    return Report(dataset.train.name, type(pool.verifier).__name__, splits)
+    """Grades the gold completions of every task (the dressed answer, and the worked solution where there is one), the
+    other spellings and the near misses that the verifier itself proposes."""
+    splits = {name: _split(tasks, pool) for name, tasks in dataset.pools().items()}
+    name = dataset.eval.name.removesuffix("-eval")
+    return Report(name, type(pool.verifier).__name__, splits, dataset.left_out)
 
 
 @dataclass(frozen=True)
 class _Trial:
     task: Task
     text: str
-    gold: bool
+    kind: str
+    """gold, alike or wrong."""
+
+    @property
+    def should_pass(self) -> bool:
+        return self.kind != "wrong"
 
 
 def _split(tasks: TaskPool, pool: VerifierPool) -> Split:
@@ -116,24 +139,26 @@ def _split(tasks: TaskPool, pool: VerifierPool) -> Split:
 def _trials(task: Task, verifier: Verifier) -> list[_Trial]:
     worked = task.meta.get("solution")
     gold = [verifier.gold(task), *([worked] if isinstance(worked, str) else [])]
-    return [_Trial(task, text, True) for text in gold] + [_Trial(task, text, False) for text in verifier.wrong(task)]
+    kinds = {"gold": gold, "alike": verifier.alike(task), "wrong": verifier.wrong(task)}
+    return [_Trial(task, text, kind) for kind, texts in kinds.items() for text in texts]
 
 
 def _grade(batch: list[_Trial], pool: VerifierPool, split: Split, spoilt: set[int]) -> None:
     """Grades a batch into ``split``; ``spoilt`` collects the tasks whose gold completion did not pass."""
     verdicts = pool.grade([(trial.text, trial.task) for trial in batch])
-    split.wrong += sum(not trial.gold for trial in batch)
-    split.wrong_refused += sum(
-        verdict.valid and not verdict.passed and not trial.gold for trial, verdict in zip(batch, verdicts, strict=True)
-    )
+    for trial, verdict in zip(batch, verdicts, strict=True):
+        right = verdict.valid and verdict.passed == trial.should_pass
+        split.alike += trial.kind == "alike"
+        split.alike_accepted += right and trial.kind == "alike"
+        split.wrong += trial.kind == "wrong"
+        split.wrong_refused += right and trial.kind == "wrong"
     for trial, verdict, finding in _findings(batch, verdicts, pool.reasons):
         if not verdict.valid:
             split.ungradable.append(finding)
-        elif trial.gold:
-            split.gold_refused.append(finding)
         else:
-            split.wrong_accepted.append(finding)
-        if trial.gold:
+            findings = {"gold": split.gold_refused, "alike": split.alike_refused, "wrong": split.wrong_accepted}
+            findings[trial.kind].append(finding)
+        if trial.kind == "gold":
             spoilt.add(trial.task.index)
 
 
@@ -141,7 +166,7 @@ def _findings(
     batch: list[_Trial], verdicts: list[Verdict], reasons: dict[int, str]
 ) -> Iterator[tuple[_Trial, Verdict, Finding]]:
     for i, (trial, verdict) in enumerate(zip(batch, verdicts, strict=True)):
-        if verdict.valid and verdict.passed == trial.gold:
+        if verdict.valid and verdict.passed == trial.should_pass:
             continue
         reason = reasons.get(i) or f"{verdict.status}, read {verdict.answer!r}, gold {trial.task.answer!r}"
         row = str(trial.task.meta.get("row", ""))

@@ -6,20 +6,25 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 
 import rftlab
+from rftlab.config import build_dataset, compose
 from rftlab.core import InputError
-from rftlab.datasets.gsm8k import load
+from rftlab.datasets.base import Dataset
 
-DATA = Path(__file__).parents[1] / "data" / "gsm8k_like.jsonl"
-CONF = Path(__file__).parents[2] / "conf"
+ROWS = Path(__file__).parents[1] / "data" / "gsm8k_like.jsonl"
+
+
+def load(path: Path, **options: Any) -> Dataset:
+    overrides = [f"dataset.{key}={value}" for key, value in options.items()]
+    return build_dataset(compose(["dataset=gsm8k", f"dataset.path={path}", *overrides], verb="validate"))
 
 
 def test_the_answer_is_the_number_after_the_mark_and_the_solution_is_kept() -> None:
-    found = load(str(DATA))
+    found = load(ROWS)
     tasks = {t.meta["row"]: t for t in [*found.train.tasks, *found.eval.tasks]}
     assert {row: t.answer for row, t in tasks.items()} == {
         f"gsm8k_like.jsonl:{i}": answer for i, answer in enumerate(["22", "1600", "-5", "28", "62", "1200000"], 1)
@@ -30,35 +35,36 @@ def test_the_answer_is_the_number_after_the_mark_and_the_solution_is_kept() -> N
 
 
 def test_a_folder_brings_its_own_evaluation_set(tmp_path: Path) -> None:
-    lines = DATA.read_text().splitlines(keepends=True)
+    lines = ROWS.read_text().splitlines(keepends=True)
     (tmp_path / "train.jsonl").write_text("".join(lines[:4]))
-    with pytest.raises(InputError, match=r"test\.jsonl"):
-        load(str(tmp_path))
+    with pytest.raises(InputError, match=r"test\.jsonl.*dataset\.eval_files=null"):
+        load(tmp_path)
     (tmp_path / "test.jsonl").write_text("".join(lines[4:]))
-    found = load(str(tmp_path), limit=3)
+    found = load(tmp_path, limit=3)
     assert (len(found.train), len(found.eval)) == (3, 2)
     (tmp_path / "other.jsonl").write_text("".join(lines[3:]))
-    other = load(str(tmp_path), eval_path=str(tmp_path / "other.jsonl"))
+    other = load(tmp_path, eval_path=tmp_path / "other.jsonl")
     assert (len(other.train), len(other.eval)) == (3, 3)
 
 
 def test_a_solution_without_the_mark_is_a_row_without_answer(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text(DATA.read_text() + '{"question": "q", "answer": "so it is 5"}\n')
-    with pytest.raises(InputError, match="line 7 has no 'answer'"):
-        load(str(path))
+    path.write_text(ROWS.read_text() + '{"question": "q", "answer": "so it is 5"}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl:7 has no 'answer'"):
+        load(path)
+    assert load(path, bad_rows="skip").left_out == (("a.jsonl:7", "has no 'answer' (dataset.answer_key)"),)
 
 
 def test_without_a_network_one_line_says_what_to_do() -> None:
-    code = "from rftlab.datasets.gsm8k import load\ntry: load()\nexcept ValueError as e: print(type(e).__name__, e)"
     env = os.environ | {
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": os.devnull,
         "PYTHONPATH": str(Path(rftlab.__file__).parents[1]),
     }
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    (line,) = done.stdout.splitlines()
-    assert line.startswith("InputError openai/gsm8k") and "dataset.path=FOLDER" in line
+    command = [sys.executable, "-m", "rftlab", "validate", "dataset=gsm8k"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("rftlab:")]
+    assert done.returncode == 2 and "openai/gsm8k did not come" in line and "dataset.path=FILE or FOLDER" in line
 
 
 @pytest.mark.parametrize(
@@ -66,11 +72,15 @@ def test_without_a_network_one_line_says_what_to_do() -> None:
     [
         (["dataset=gsm8k"], "number"),
         (["dataset=gsm8k", "verifier=exact"], "exact"),
-        (["dataset=jsonl"], "exact"),
-        (["dataset=jsonl", "verifier=number"], "number"),
+        (["dataset=file"], "exact"),
+        (["dataset=file", "verifier=number"], "number"),
     ],
 )
 def test_a_dataset_brings_its_verifier_and_the_command_line_still_wins(overrides: list[str], verifier: str) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", overrides)
+    cfg = compose(overrides)
     assert cfg.verifier.name == verifier and cfg.dataset.name == overrides[0].partition("=")[2]
+
+
+def test_the_published_files_are_read_whole(data: Path) -> None:
+    found = load(data / "gsm8k")
+    assert (len(found.train), len(found.eval)) == (7473, 1319) and not found.left_out

@@ -93,7 +93,7 @@ def load(
     rates, cost = _references(references or (), [task.id for task in train])
     counts = {"made longer to avoid repeats": _lengthened(train, held_out)}
     return Dataset(
-        train=TaskPool(**_columns(train), references=rates, reference_rollouts=cost, name=name),
+        training=TaskPool(**_columns(train), references=rates, reference_rollouts=cost, name=name),
         eval=TaskPool(**_columns(held_out), name=f"{name}-eval"),
         counts=counts,
     )

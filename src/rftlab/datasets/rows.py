@@ -1,18 +1,15 @@
-"""From the rows of a file to a pool to train on and a disjoint pool to evaluate on. Every file format ends here."""
+"""What makes a row of a table a task: which column means what, and what is wrong with a row that cannot be one."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rftlab.core import Float, InputError, Task, TaskPool, task_id
-from rftlab.datasets.base import Dataset
+from rftlab.core import InputError, task_id
 
 SHOWN = 5
 """Bad rows named in an error; the others are counted."""
@@ -20,15 +17,44 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file and where it stands, e.g. ``train.jsonl:17``."""
+    """One row of a table and where it stands, e.g. ``train.jsonl:17``."""
 
     where: str
     fields: Mapping[str, Any]
+    defect: str | None = None
+    """Why it cannot be a task, where that is already known."""
+    file: Path | None = None
+    """None = not from a local file."""
+
+
+class BadRow(ValueError):
+    """Why a row cannot be a task."""
+
+
+def mapped(rows: Iterable[Row], change: Callable[[dict[str, Any]], Mapping[str, Any] | None]) -> list[Row]:
+    """Rows with new fields, for adapters.
+
+    ``change`` gets a copy of a row's fields and returns the new ones, or None for a row of another kind, which is left
+    out. ``BadRow`` from it becomes the row's defect.
+    """
+    done = []
+    for row in rows:
+        if row.defect is not None:
+            done.append(row)
+            continue
+        try:
+            fields = change(dict(row.fields))
+        except BadRow as problem:
+            done.append(replace(row, defect=str(problem)))
+        else:
+            if fields is not None:
+                done.append(replace(row, fields=fields))
+    return done
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which keys of a row mean what."""
+    """Which keys of a row mean what. A key with dots reaches into nested fields: ``reward_model.ground_truth``."""
 
     prompt: str
     """A text, which becomes one user message, or a list of chat messages, taken as it is."""
@@ -65,6 +91,8 @@ class Entry:
     level: float
     references: Mapping[str, float]
     explicit_id: str | None
+    leak_key: str
+    """The same for prompts that differ only in white space, case or compatibility characters."""
 
     @property
     def prompt_hash(self) -> str:
@@ -72,136 +100,61 @@ class Entry:
         return task_id(self.prompt, "", "prompt")
 
 
-class BadRow(ValueError):
-    """Why a row cannot be a task."""
+def field_of(fields: Mapping[str, Any], key: str) -> Any:
+    """The value under ``key``, which may be a path with dots; None where there is none."""
+    if key in fields:
+        return fields[key]
+    value: Any = fields
+    for name in key.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    return value
 
 
-def read_jsonl(path: str | Path) -> list[Row]:
-    """The rows of a file with one JSON object a line; empty lines are skipped, line numbers kept."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no file {str(path)!r}: give one with a JSON object a line, dataset.path=FILE.jsonl")
-    rows, bad = [], []
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    content = json.loads(line)
-                except (ValueError, RecursionError):  # not JSON, an integer of over 4,300 digits, nested too deep
-                    content = None
-                if isinstance(content, dict):
-                    rows.append(Row(f"{path.name}:{number}", content))
-                else:
-                    bad.append(f"line {number} is not a JSON object")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from error
-    _stop_on(bad, len(rows) + len(bad), str(path))
-    if not rows:
-        raise InputError(f"{str(path)!r} has no row: wanted one JSON object a line")
-    return rows
+def entries(
+    rows: Sequence[Row], columns: Columns, source: str, skip: bool = False
+) -> tuple[list[Entry], int, list[tuple[str, str]]]:
+    """The distinct rows as entries, in order, the number of identical ones left out, and (where, why) of the bad ones.
 
-
-def entries(rows: Sequence[Row], columns: Columns, source: str) -> tuple[list[Entry], int]:
-    """The distinct rows as entries, in order, and the number of identical ones left out."""
+    Bad rows raise ``InputError``, unless ``skip``.
+    """
     read: list[tuple[str, Entry]] = []
-    bad: list[str] = []
+    bad: list[tuple[str, str]] = []
     for row in rows:
         try:
             read.append((row.where, _entry(row, columns)))
         except BadRow as problem:
-            bad.append(f"line {row.where.rpartition(':')[2]} {problem}")
-    _stop_on(bad, len(rows), source)
+            bad.append((row.where, str(problem)))
+    if bad and not skip:
+        shown = "; ".join(f"{where} {why}" for where, why in bad[:SHOWN])
+        more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        raise InputError(
+            f"{len(bad)} of {len(rows)} rows of {source} cannot be used: {shown}{more}. "
+            "Repair them, or leave them out: dataset.bad_rows=skip"
+        )
     _one_content_per_id(read, source)
     distinct = {entry.id: entry for _, entry in reversed(read)}  # the first of equal rows wins
     kept = [entry for _, entry in read if distinct[entry.id] is entry]
-    return kept, len(read) - len(kept)
-
-
-def split(found: Sequence[Entry], fraction: float) -> tuple[list[Entry], list[Entry]]:
-    """Training and evaluation entries: those whose prompt hash falls into the lowest ``fraction`` are evaluated on.
-
-    So an entry stays on its side when rows are added, removed or shuffled. At least one is evaluated on.
-    """
-    if not 0 < fraction < 1:
-        raise InputError(f"dataset.eval_fraction={fraction:g}: wanted a share in (0, 1), or dataset.eval_path=FILE")
-    bound = max(int(fraction * 2**64), min(int(e.prompt_hash, 16) for e in found) + 1)
-    sides: tuple[list[Entry], list[Entry]] = [], []
-    for entry in found:
-        sides[int(entry.prompt_hash, 16) < bound].append(entry)
-    return sides
-
-
-def dataset(
-    name: str,
-    train_rows: Sequence[Row],
-    columns: Columns,
-    eval_rows: Sequence[Row] | None = None,
-    eval_fraction: float = 0.1,
-    limit: int | None = None,
-    reference_rollouts: Mapping[str, int] | None = None,
-) -> Dataset:
-    """The dataset of these rows.
-
-    Training tasks whose prompt also stands among the evaluation tasks are left out and counted. ``limit`` keeps the
-    first so many training tasks of what remains.
-    """
-    train, duplicates = entries(train_rows, columns, f"{name!r} (training)")
-    for model, key in columns.references.items():
-        if not any(key in row.fields for row in train_rows):
-            raise InputError(f"no training row of {name!r} has {key!r}, named by dataset.references.{model}")
-    counts = {"rows read": len(train_rows), "identical rows dropped": duplicates}
-    if eval_rows is None:
-        train, held_out = split(train, eval_fraction)
-    else:
-        held_out, duplicates = entries(eval_rows, columns, f"{name!r} (evaluation)")
-        counts |= {"evaluation rows read": len(eval_rows), "identical evaluation rows dropped": duplicates}
-    unseen = {entry.prompt_hash for entry in held_out}
-    kept = [entry for entry in train if entry.prompt_hash not in unseen]
-    counts["training rows dropped for standing in the evaluation set"] = len(train) - len(kept)
-    if not kept:
-        raise InputError(
-            f"dataset {name!r} has no training task left beside its {len(held_out)} evaluation tasks: "
-            "give more rows, or other rows by dataset.eval_path=FILE"
-        )
-    if limit is not None and limit < 1:
-        raise InputError(f"dataset.limit={limit}: wanted at least 1, or null for all")
-    share = min(limit or len(kept), len(kept)) / len(kept)
-    kept = kept[:limit]
-    categories = sorted({entry.category for entry in [*kept, *held_out] if entry.category is not None})
-    costs = dict(reference_rollouts or {})
-    if unknown := set(costs) - set(columns.references):
-        raise InputError(f"dataset.reference_rollouts names {sorted(unknown)}, which dataset.references does not")
-    costs = {model: round(cost * share) for model, cost in costs.items()}  # of the tasks that are kept
-    return Dataset(
-        _pool(name, kept, columns, categories, costs),
-        _pool(f"{name}-eval", held_out, columns, categories, {}),
-        counts,
-    )
-
-
-def _stop_on(bad: Sequence[str], total: int, source: str) -> None:
-    """Raises with the first bad rows and their count, if there is any."""
-    if bad:
-        more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise InputError(f"{len(bad)} of {total} rows of {source} cannot be used: {'; '.join(bad[:SHOWN])}{more}")
+    return kept, len(read) - len(kept), bad
 
 
 def _entry(row: Row, columns: Columns) -> Entry:
+    if row.defect is not None:
+        raise BadRow(row.defect)
     prompt = _messages(row, columns)
-    answer = row.fields.get(columns.answer)
+    answer = field_of(row.fields, columns.answer)
     if isinstance(answer, bool | list | dict):
         raise BadRow(f"has a {type(answer).__name__} for {columns.answer!r}, wanted a text or a number")
     if answer is None or not str(answer).strip() or (isinstance(answer, float) and not math.isfinite(answer)):
         raise BadRow(f"has no {columns.answer!r} (dataset.answer_key)")
-    category = row.fields.get(columns.category) if columns.category else None
+    category = field_of(row.fields, columns.category) if columns.category else None
     if columns.category and category is None:
         raise BadRow(f"has no {columns.category!r} (dataset.category_key)")
     level = _number(row, columns.level) if columns.level else math.nan
     if columns.level and math.isnan(level):
         raise BadRow(f"has no {columns.level!r} (dataset.level_key)")
-    explicit = row.fields.get(columns.id) if columns.id else None
+    explicit = field_of(row.fields, columns.id) if columns.id else None
     if columns.id and explicit is None:
         raise BadRow(f"has no {columns.id!r} (dataset.id_key)")
     meta = {k: v for k, v in row.fields.items() if k not in columns.used()} | {"row": row.where}
@@ -209,6 +162,7 @@ def _entry(row: Row, columns: Columns) -> Entry:
         identity = task_id(prompt, str(answer))
     except UnicodeEncodeError:
         raise BadRow("holds half of a surrogate pair, which is no character") from None
+    asked = field_of(row.fields, columns.prompt)
     return Entry(
         id=identity,
         prompt=prompt,
@@ -218,11 +172,16 @@ def _entry(row: Row, columns: Columns) -> Entry:
         level=level,
         references={name: _number(row, key) for name, key in columns.references.items()},
         explicit_id=None if explicit is None else str(explicit),
+        leak_key=_squeezed(asked if isinstance(asked, str) else "\n".join(m["content"] for m in prompt)),
     )
 
 
+def _squeezed(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def _messages(row: Row, columns: Columns) -> tuple[Mapping[str, str], ...]:
-    prompt = row.fields.get(columns.prompt)
+    prompt = field_of(row.fields, columns.prompt)
     if prompt is None or prompt == [] or (isinstance(prompt, str) and not prompt.strip()):
         raise BadRow(f"has no {columns.prompt!r} (dataset.prompt_key)")
     if isinstance(prompt, str):
@@ -237,13 +196,17 @@ def _messages(row: Row, columns: Columns) -> tuple[Mapping[str, str], ...]:
 
 
 def _number(row: Row, key: str) -> float:
-    """The number under ``key``; NaN where it is null, NaN or missing."""
-    value = row.fields.get(key)
-    if value is None:
+    """The number under ``key``, also as text (a CSV knows no other); NaN where it is null, NaN, empty or missing."""
+    value = field_of(row.fields, key)
+    if value is None or value == "":
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRow(f"has {value!r:.40} for {key!r}, wanted a number")
-    return float(value)
+    try:
+        number = math.inf if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.inf
+    if math.isinf(number):
+        raise BadRow(f"has {value!r:.40} for {key!r}, wanted a finite number")
+    return number
 
 
 def _one_content_per_id(read: Iterable[tuple[str, Entry]], source: str) -> None:
@@ -257,21 +220,3 @@ def _one_content_per_id(read: Iterable[tuple[str, Entry]], source: str) -> None:
                 f"id {entry.explicit_id!r} of {source} has two contents, at {seen_at} and {where}: "
                 "make the ids distinct, or dataset.id_key=null"
             )
-
-
-def _pool(
-    name: str, kept: Sequence[Entry], columns: Columns, categories: Sequence[str], costs: Mapping[str, int]
-) -> TaskPool:
-    number = {category: i for i, category in enumerate(categories)}
-    references: dict[str, Float] = {
-        model: np.array([e.references[model] for e in kept], np.float64) for model in columns.references
-    }
-    return TaskPool(
-        tasks=tuple(Task(e.id, i, e.prompt, e.answer, e.meta) for i, e in enumerate(kept)),
-        category=np.array([number[str(e.category)] for e in kept], np.int64) if columns.category else None,
-        categories=tuple(categories),
-        level=np.array([e.level for e in kept], np.float64) if columns.level else None,
-        references=references,
-        reference_rollouts=costs,
-        name=name,
-    )

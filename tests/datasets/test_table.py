@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rftlab.core import InputError, Need
-from rftlab.datasets.jsonl import load
+from rftlab.datasets.table import load
 
 
 def write(path: Path, rows: list[Any]) -> str:
@@ -74,23 +74,24 @@ def test_answers_keep_their_spelling_and_may_be_numbers(tmp_path: Path) -> None:
 )
 def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: Any, said: str) -> None:
     path = write(tmp_path / "a.jsonl", [*questions(2), "", row, *questions(2)])
-    with pytest.raises(InputError, match=rf"1 of 5 rows of .*: line 4 .*{said}") as refused:
+    with pytest.raises(InputError, match=rf"1 of 5 rows of .*: a\.jsonl:4 .*{said}.*dataset\.bad_rows=skip") as refused:
         load(path)
     assert "\n" not in str(refused.value)
 
 
 def test_many_bad_rows_are_counted_and_the_first_named(tmp_path: Path) -> None:
     rows = [*questions(3), *[{"prompt": f"p{i}"} for i in range(12)]]
-    with pytest.raises(InputError, match=r"12 of 15 rows .*line 4 .*line 8 has no 'answer'.*; and 7 more$"):
+    with pytest.raises(InputError, match=r"12 of 15 rows .*a\.jsonl:4 .*a\.jsonl:8 has no 'answer'.*; and 7 more\."):
         load(write(tmp_path / "a.jsonl", rows))
 
 
 def test_a_missing_empty_or_foreign_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
     (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "\xe9", "answer": "1"}\n')
     for path, said in [
         (None, r"dataset\.path=FILE"),
         (str(tmp_path / "none.jsonl"), r"none\.jsonl.*dataset\.path"),
-        (str(tmp_path), "no file"),
+        (str(tmp_path / "folder"), r"holds no a file of \.jsonl"),
         (write(tmp_path / "empty.jsonl", ["", " "]), "no row"),
         (str(tmp_path / "latin.jsonl"), "UTF-8"),
     ]:
@@ -103,17 +104,19 @@ def test_identical_rows_are_dropped_and_counted(tmp_path: Path) -> None:
     once = load(write(tmp_path / "a.jsonl", rows))
     twice = load(write(tmp_path / "b.jsonl", rows + rows[:7]))
     assert twice.train.fingerprint == once.train.fingerprint and twice.eval.fingerprint == once.eval.fingerprint
-    assert (once.counts["identical rows dropped"], twice.counts["identical rows dropped"]) == (0, 7)
-    assert twice.counts["rows read"] == 37
+    assert (once.counts["identical training rows dropped"], twice.counts["identical training rows dropped"]) == (0, 7)
+    assert twice.counts["training rows read"] == 37
 
 
 def test_one_id_with_two_contents_is_an_error_and_with_one_content_is_not(tmp_path: Path) -> None:
     rows = [row | {"key": i} for i, row in enumerate(questions(20))]
-    assert load(write(tmp_path / "a.jsonl", [*rows, rows[3]]), id_key="key").counts["identical rows dropped"] == 1
+    assert (
+        load(write(tmp_path / "a.jsonl", [*rows, rows[3]]), id_key="key").counts["identical training rows dropped"] == 1
+    )
     other = {"prompt": "What else?", "answer": "1", "key": 3}
     with pytest.raises(InputError, match=r"id '3' .* at a\.jsonl:4 and a\.jsonl:21.*dataset\.id_key"):
         load(write(tmp_path / "a.jsonl", [*rows, other]), id_key="key")
-    with pytest.raises(InputError, match=r"line 1 has no 'nokey'"):
+    with pytest.raises(InputError, match=r"a\.jsonl:1 has no 'nokey'"):
         load(write(tmp_path / "a.jsonl", rows), id_key="nokey")
 
 
@@ -138,7 +141,7 @@ def test_a_small_file_still_has_something_to_evaluate_on(tmp_path_factory: Any, 
         assert len(found.eval) >= 1 and len(found.train) >= 1
 
 
-@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("share", [0, -0.1, 1.5, float("nan")])
 def test_an_impossible_share_is_refused(tmp_path: Path, share: float) -> None:
     with pytest.raises(InputError, match=r"dataset\.eval_fraction"):
         load(write(tmp_path / "a.jsonl", questions(20)), eval_fraction=share)
@@ -183,7 +186,7 @@ def test_references_keep_what_is_unknown_as_nan_and_what_they_cost(tmp_path: Pat
     ("rate", "options", "said"),
     [
         (1.5, {}, r"wanted pass rates in \[0, 1\]"),
-        ("high", {}, "line 1 has 'high' for 'r', wanted a number"),
+        ("high", {}, "a\\.jsonl:1 has 'high' for 'r', wanted a finite number"),
         (0.5, {"references": {"weak": "rate"}}, r"no training row .* 'rate', named by dataset\.references\.weak"),
         (0.5, {"reference_rollouts": {"strong": 8}}, r"dataset\.reference_rollouts names \['strong'\]"),
     ],
@@ -202,7 +205,7 @@ def test_categories_are_numbered_alike_in_both_pools_and_levels_are_numbers(tmp_
         for task, category, level in zip(pool.tasks, pool.category, pool.level, strict=True):
             assert pool.categories[category] == task.meta["kind"] and level == task.meta["level"]
     for options in ({"category_key": "nokind"}, {"level_key": "nolevel"}):
-        with pytest.raises(InputError, match=r"60 of 60 rows .*line 1 has no 'no"):
+        with pytest.raises(InputError, match=r"60 of 60 rows .*a\.jsonl:1 has no 'no"):
             load(write(tmp_path / "a.jsonl", rows), **options)
 
 
