@@ -14,6 +14,14 @@ class Verifier:
     trusted: bool = False
     """True when grading is a bounded string comparison that cannot hang: it runs in the calling process."""
 
+    def runs(self, task: Task) -> bool:
+        """``runs_candidate`` for this task: the same for all, but for a verifier that hands tasks to others."""
+        return self.runs_candidate
+
+    def limits(self, deadline: float, memory_gib: float | None) -> tuple[float, float | None]:
+        """Seconds and GiB that the pool gives to one completion, from those configured; None = no bound."""
+        return deadline, memory_gib
+
     def grade(self, text: str, task: Task) -> Verdict:
         """The verdict on ``text``. An exception becomes ``Status.FAULT`` in the pool."""
         raise NotImplementedError

@@ -164,7 +164,7 @@ class VerifierPool:
         try:
             while len(verdicts) < len(items):
                 self._hand_out(items, waiting)
-                self._collect(verdicts, waiting)
+                self._collect(items, verdicts, waiting)
         finally:  # after an exception, what a worker still answers belongs to no one
             for worker in [w for w in self._workers if w.hand]:
                 self._replace(worker)
@@ -185,26 +185,26 @@ class VerifierPool:
                 waiting.extendleft(reversed(chunk))
                 self._replace(worker)
 
-    def _collect(self, verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
+    def _collect(self, items: Sequence[Item], verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
         """Waits for answers, at most until the next deadline; settles items whose worker is dead or overdue."""
         busy = [w for w in self._workers if w.hand or not w.ready]
         next_deadline = min((w.since + self._limit(w) for w in busy), default=time.monotonic())
         self.poll()
         answered = self._selector.select(min(POLL_SECONDS, max(0.0, next_deadline - time.monotonic())))
         for key, _ in answered:
-            self._take(key.data, verdicts, waiting)
+            self._take(key.data, items, verdicts, waiting)
         for worker in [w for w in self._workers if w.hand or not w.ready]:
             if time.monotonic() - worker.since > self._limit(worker):
-                self._bury(worker, f"no verdict within {self._limit(worker):g} s", verdicts, waiting)
+                self._bury(worker, f"no verdict within {self._limit(worker):g} s", items, verdicts, waiting)
 
     def _limit(self, worker: Worker) -> float:
         return self.deadline if worker.ready else START_LIMIT
 
-    def _take(self, worker: Worker, verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
+    def _take(self, worker: Worker, items: Sequence[Item], verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
         """Reads what ``worker`` has to say."""
         lines = worker.read()
         if lines is None:
-            self._bury(worker, "", verdicts, waiting)
+            self._bury(worker, "", items, verdicts, waiting)
             return
         for line in lines:
             if not worker.ready:
@@ -214,7 +214,7 @@ class VerifierPool:
                 verdict, reason = decode(line)
                 position = worker.hand.popleft()
             except (ValueError, TypeError, IndexError):
-                self._bury(worker, "the worker's answer was garbled", verdicts, waiting)
+                self._bury(worker, "the worker's answer was garbled", items, verdicts, waiting)
                 return
             verdicts[position] = verdict
             if reason:
@@ -231,7 +231,9 @@ class VerifierPool:
         worker.ready = True
         self._failed_starts = 0
 
-    def _bury(self, worker: Worker, why: str, verdicts: dict[int, Verdict], waiting: deque[int]) -> None:
+    def _bury(
+        self, worker: Worker, why: str, items: Sequence[Item], verdicts: dict[int, Verdict], waiting: deque[int]
+    ) -> None:
         """Replaces a dead or overdue worker, settles the item it was at, and puts the others back in front."""
         code = self._replace(worker)
         if not worker.ready:
@@ -244,7 +246,7 @@ class VerifierPool:
         worker.hand.clear()
         waiting.extendleft(reversed(others))
         # The contract of Status: what a candidate's own program does to the worker is a failed trial, or it would pay.
-        status = Status.TIMEOUT if self.verifier.runs_candidate else Status.FAULT
+        status = Status.TIMEOUT if self.verifier.runs(items[guilty][1]) else Status.FAULT
         verdicts[guilty] = Verdict(0.0, False, status, None, time.monotonic() - worker.since)
         self.reasons[guilty] = why or ("out of memory" if code == OUT_OF_MEMORY else f"worker died, exit code {code}")
 
@@ -280,4 +282,5 @@ def build_pool(cfg: Any, poll: Callable[[], None] = lambda: None) -> VerifierPoo
     from rftlab import targets
 
     verifier = targets.build("verifier.check", cfg.check, Verifier)
-    return VerifierPool(verifier, **cfg.pool, poll=poll)
+    deadline, memory_gib = verifier.limits(cfg.pool.deadline, cfg.pool.memory_gib)
+    return VerifierPool(verifier, cfg.pool.workers, deadline, memory_gib, poll)
