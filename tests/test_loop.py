@@ -9,7 +9,7 @@ import pytest
 
 from rftlab import checkpoint, evaluate, loop
 from rftlab.config import check, compose
-from rftlab.core import InputError
+from rftlab.core import InputError, Task
 from rftlab.doctor import doctor
 from rftlab.export import export
 from rftlab.tracking import read_jsonl
@@ -348,3 +348,25 @@ def test_a_damaged_adapter_is_one_line(trained, tmp_path, damage):
         run(tmp_path, f"init_from={tmp_path / 'a'}")
     with pytest.raises(InputError, match=r"model.lora.targets=foo"):
         run(tmp_path, "model.lora.targets=foo")
+
+
+def test_prompts_over_the_limit_are_left_out_and_counted(tmp_path, capsys):
+    rows = [{"prompt": "1" * length, "answer": "1"} for length in range(1, 41)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text('{"prompt": "2", "answer": "2"}\n' + json.dumps({"prompt": "2" * 30, "answer": "2"}) + "\n")
+    options = ["dataset=file", f"dataset.path={file}", f"dataset.eval_path={held_out}", "sampler=uniform"]
+    empty = len(rollout_prompt_ids(""))
+    path = run(tmp_path, *options, f"model.max_prompt_tokens={empty + 25}", "budget.steps=1")
+    seen = {g["task"] for g in read_jsonl(path / "groups.jsonl")}
+    said = capsys.readouterr().out
+    assert "15 train tasks dropped" in said and "1 eval tasks dropped" in said and seen
+    with pytest.raises(InputError, match=r"model\.max_prompt_tokens=1 leaves no task"):
+        run(tmp_path, *options, "model.max_prompt_tokens=1", "budget.steps=1")
+
+
+def rollout_prompt_ids(text: str) -> list[int]:
+    from rftlab.prompts import Prompts
+
+    return Prompts.load("bundled:tiny").ids(Task("x", 0, ({"role": "user", "content": text},), "1")).tolist()

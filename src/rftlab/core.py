@@ -165,6 +165,19 @@ class TaskPool:
             content.update(name.encode() + (b"" if array is None else np.ascontiguousarray(array).tobytes()))
         return content.hexdigest()
 
+    def take(self, kept: Sequence[int] | Int) -> TaskPool:
+        """The pool of these tasks, in this order and numbered anew; the references' cost falls with their number."""
+        rows = np.asarray(kept, np.int64)
+        return replace(
+            self,
+            tasks=tuple(replace(self.tasks[old], index=new) for new, old in enumerate(rows)),
+            category=None if self.category is None else self.category[rows],
+            level=None if self.level is None else self.level[rows],
+            references={name: rates[rows] for name, rates in self.references.items()},
+            reference_rollouts={m: round(n * len(rows) / len(self)) for m, n in self.reference_rollouts.items()},
+            features=None if self.features is None else self.features[rows],
+        )
+
     def has(self) -> frozenset[Need]:
         """The needs that this pool can serve."""
         present = {

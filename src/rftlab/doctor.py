@@ -39,9 +39,9 @@ def checks(cfg: Any) -> Iterator[Check]:
     yield _outputs(Path(cfg.outputs_dir))
     yield _wandb()
     yield _device(cfg.threads)
-    from rftlab.config import build_dataset
+    from rftlab.lab import fitting
 
-    dataset = build_dataset(cfg)
+    dataset = fitting(cfg)
     sizes = ", ".join(f"{len(tasks):,} {name} tasks" for name, tasks in dataset.pools().items())
     yield Check("dataset", True, f"{cfg.dataset.name}: {sizes}")
     yield _verifier(cfg, dataset)

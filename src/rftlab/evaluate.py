@@ -126,11 +126,11 @@ def _mean(key: str, rate: Float) -> dict[str, float]:
 
 def main(cfg: Any) -> Evaluation:
     """The verb ``eval``: evaluates a model, or the adapter of a run, prints the numbers, writes them to ``cfg.out``."""
-    from rftlab.config import build_dataset
-    from rftlab.lab import build_engine
+    from rftlab.lab import build_engine, fitting
     from rftlab.verifiers.pool import build_pool
 
-    dataset = build_dataset(cfg)
+    dataset = fitting(cfg)
+    print(f"dataset {cfg.dataset.name}: {len(dataset.eval):,} tasks for evaluation{dataset.told()}")
     with build_pool(cfg.verifier) as verifier:
         learner, engine = build_engine(cfg, dataset, lambda: None)
         engine.sync(learner)

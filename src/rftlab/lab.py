@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
@@ -52,10 +53,10 @@ class Lab:
     def title(self) -> list[str]:
         """What is run, for a reader, a line each."""
         cfg, train, sampler = self.cfg, self.dataset.train, self.sampler
-        counts = "".join(f"; {v:,} {k}" for k, v in self.dataset.counts.items() if v)
         lines = [
             f"model {cfg.model.name}, dataset {cfg.dataset.name} ({len(train):,} tasks, "
-            f"{len(self.dataset.eval):,} for evaluation{counts}), sampler {cfg.sampler.name}, seed {cfg.seed}"
+            f"{len(self.dataset.eval):,} for evaluation{self.dataset.told()}), sampler {cfg.sampler.name}, "
+            f"seed {cfg.seed}"
         ]
         if sampler.filtered.any():
             lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
@@ -104,10 +105,31 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
     raise AssertionError("unreachable")  # ExitStack.__exit__ is typed as able to swallow
 
 
+def fitting(cfg: Any) -> Dataset:
+    """The dataset without the tasks whose prompts exceed ``model.max_prompt_tokens``; what is dropped is counted."""
+    dataset, most = build_dataset(cfg), cfg.model.max_prompt_tokens
+    if most is None or is_simulated(cfg):
+        return dataset
+    from rftlab.prompts import Prompts
+
+    prompts = Prompts.load(cfg.model.path, cfg.model.revision)
+    counts, pools = dict(dataset.counts), {}
+    for name, pool in dataset.pools().items():
+        kept = np.flatnonzero(prompts.lengths(pool) <= most)
+        if not len(kept):
+            raise InputError(
+                f"model.max_prompt_tokens={most} leaves no task of {pool.name}: the shortest prompt has "
+                f"{prompts.lengths(pool).min()} tokens"
+            )
+        counts[f"{name} tasks dropped, prompt over {most} tokens"] = len(pool) - len(kept)
+        pools[name] = pool.take(kept) if len(kept) < len(pool) else pool
+    return replace(dataset, training=pools.get("train"), eval=pools["eval"], counts=counts)
+
+
 def prepared(cfg: Any) -> Dataset:
     """The dataset as the sampler needs it: with the profiles of ``cfg.references`` and, where a part reads any, with
     the vectors that ``cfg.features`` makes."""
-    dataset = build_dataset(cfg)
+    dataset = fitting(cfg)
     train = with_references(dataset.train, cfg.references, is_simulated(cfg))
     if train.features is None and Need.FEATURES in sampler_needs(cfg):
         options: Any = OmegaConf.to_container(cfg.features, resolve=True)

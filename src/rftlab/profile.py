@@ -26,12 +26,11 @@ FORMAT = 1
 
 def main(cfg: Any) -> Path:
     """The verb ``profile``: measures what is missing in ``cfg.out`` and prints what the pool looks like."""
-    from rftlab.config import build_dataset
-    from rftlab.lab import build_engine
+    from rftlab.lab import build_engine, fitting
     from rftlab.signals import Stopper
     from rftlab.verifiers.pool import build_pool
 
-    dataset = build_dataset(cfg)
+    dataset = fitting(cfg)
     pool = dataset.train
     path = Path(cfg.out or Path(cfg.outputs_dir) / "profiles" / f"{pool.name}_{cfg.model.name}.jsonl")
     with Stopper() as stopper, ExitStack() as stack:

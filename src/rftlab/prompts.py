@@ -68,13 +68,18 @@ class Prompts:
     def text(self, tokens: NDArray[np.int32]) -> str:
         return self.tokenizer.decode(tokens.tolist(), skip_special_tokens=True)
 
+    def lengths(self, pool: TaskPool) -> NDArray[np.int64]:
+        """Tokens int64 [N] of every prompt of a pool."""
+        return np.array([len(self.ids(task)) for task in pool.tasks], np.int64)
+
     def check_fit(self, pool: TaskPool, context: int, max_new_tokens: int) -> None:
         """Raises ``InputError`` when a prompt and its longest completion exceed the context."""
-        lengths = np.array([len(self.ids(task)) for task in pool.tasks])
+        lengths = self.lengths(pool)
         over = lengths + max_new_tokens > context
         if over.any():
             raise InputError(
                 f"{int(over.sum())} of {len(pool)} prompts of {pool.name} do not fit: the longest has {lengths.max()} "
                 f"tokens, + model.max_new_tokens={max_new_tokens} > context {context}; lower model.max_new_tokens to "
-                f"{max(0, context - int(lengths.max()))} or shorten the prompts"
+                f"{max(0, context - int(lengths.max()))}, shorten the prompts, or leave those tasks out by "
+                f"model.max_prompt_tokens={max(1, context - max_new_tokens)}"
             )

@@ -27,6 +27,7 @@ class Model:
     dtype: str = MISSING
     context: int | None = MISSING
     max_new_tokens: int = MISSING
+    max_prompt_tokens: int | None = MISSING
     gradient_checkpointing: bool = MISSING
     micro_batch_tokens: int = MISSING
     lora: Lora = MISSING

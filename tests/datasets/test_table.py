@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rftlab.core import InputError, Need
+from rftlab.datasets.base import Dataset
+from rftlab.datasets.rows import BadRow, Row, mapped
 from rftlab.datasets.table import load
 
 
@@ -212,3 +215,167 @@ def test_categories_are_numbered_alike_in_both_pools_and_levels_are_numbers(tmp_
 def test_a_template_without_a_place_for_the_prompt_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dataset\.template"):
         load(write(tmp_path / "a.jsonl", questions(5)), template="Q: {question}")
+
+
+def rows_of(found: Dataset) -> list[str]:
+    pools = found.pools().values()
+    return sorted(task.meta["row"] for pool in pools for task in pool.tasks)
+
+
+def test_every_format_yields_the_same_tasks(tmp_path: Path) -> None:
+    import gzip
+
+    import pandas
+
+    rows = [{"prompt": f"What, is\n{i}?", "answer": str(i), "level": i % 4} for i in range(30)]
+    write(tmp_path / "a.jsonl", rows)
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    (tmp_path / "b.json").write_text(json.dumps({"canary": "x", "examples": rows}))
+    write(tmp_path / "lines.json", rows)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    table = pandas.DataFrame(rows)
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    table.to_parquet(tmp_path / "a.parquet")
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 8
+    found = [load(str(file), level_key="level") for file in files]
+    assert len({d.train.fingerprint for d in found}) == 1 and len({d.eval.fingerprint for d in found}) == 1
+    for dataset in found:
+        np.testing.assert_array_equal(dataset.train.level, found[0].train.level)
+
+
+def test_a_folder_is_read_in_the_order_of_its_names_and_by_patterns(tmp_path: Path) -> None:
+    write(tmp_path / "b.jsonl", questions(4))
+    write(tmp_path / "a.jsonl", [{"prompt": f"p{i}", "answer": "1"} for i in range(4)])
+    (tmp_path / "README.md").write_text("no rows")
+    held_out = write(tmp_path.parent / "held_out.jsonl", [{"prompt": "?", "answer": "!"}])
+    whole = load(str(tmp_path), eval_path=held_out)
+    assert [t.meta["row"] for t in whole.train.tasks] == [f"{f}.jsonl:{i}" for f in "ab" for i in (1, 2, 3, 4)]
+    assert len(load(str(tmp_path), files=["b.*"], eval_path=held_out).train) == 4
+    with pytest.raises(InputError, match=r"holds no c\.jsonl.*dataset\.files"):
+        load(str(tmp_path), files=["c.jsonl"], eval_path=held_out)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", "x", r"unknown format '\.txt'"),
+        ("a.json", '{"a": [{}], "b": [{}]}', r"2 lists.*dataset\.records, one of \['a', 'b'\]"),
+        ("a.json", "[1, 2]", "2 of 2 rows .*is not a JSON object"),
+        ("a.json", "7", r"holds a int|is not a JSON object"),
+        ("a.csv", "prompt,answer\na,b,c\n", "too few or too many columns"),
+        ("a.csv", "prompt,answer\na\n", "too few or too many columns"),
+        ("a.parquet", "not one", "cannot be read as Parquet"),
+        ("a.jsonl.gz", "not one", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_one_line(tmp_path: Path, name: str, content: str, said: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=said) as refused:
+        load(str(tmp_path / name))
+    assert "\n" not in str(refused.value)
+
+
+def test_bad_rows_can_be_left_out_and_are_listed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [*questions(9), "{torn", {"prompt": "p"}])
+    found = load(path, bad_rows="skip", eval_fraction=0.4)
+    assert found.left_out == (
+        ("a.jsonl:10", "is not a JSON object"),
+        ("a.jsonl:11", "has no 'answer' (dataset.answer_key)"),
+    )
+    assert found.counts["training rows left out that cannot be a task"] == 2 and len(rows_of(found)) == 9
+    with pytest.raises(InputError, match=r"dataset\.bad_rows=ignore: wanted stop or skip"):
+        load(path, bad_rows="ignore")
+
+
+def test_keys_reach_into_nested_fields(tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"q{i}"}],
+            "reward_model": {"ground_truth": i},
+            "extra": {"rate": i / 40},
+        }
+        for i in range(20)
+    ]
+    path = write(tmp_path / "a.jsonl", rows)
+    options: dict[str, Any] = {"answer_key": "reward_model.ground_truth", "references": {"weak": "extra.rate"}}
+    found = load(path, **options)
+    for task, rate in zip(found.train.tasks, found.train.references["weak"], strict=True):
+        assert task.prompt[0]["content"] == f"q{task.answer}" and rate == int(task.answer) / 40
+    with pytest.raises(InputError, match=r"no 'reward_model\.truth'"):
+        load(path, answer_key="reward_model.truth")
+
+
+def test_filter_keeps_values_lists_and_ranges_and_counts_the_rest(tmp_path: Path) -> None:
+    rows = [row | {"kind": "cab"[i % 3], "deep": {"level": str(i)}} for i, row in enumerate(questions(60))]
+    path = write(tmp_path / "a.jsonl", rows)
+    only = load(path, filter={"kind": ["a", "b"], "deep.level": {"min": 10, "max": 39}})
+    kept = rows_of(only)
+    assert sorted(kept) == sorted(f"a.jsonl:{i + 1}" for i in range(10, 40) if i % 3)
+    assert only.counts["training rows left out by dataset.filter"] == 40
+    assert len(rows_of(load(path, filter={"kind": "c"}))) == 20
+    for wrong, said in [
+        ({"sort": "a"}, r"dataset\.filter\.sort: no training row .* has it; they have"),
+        ({"kind": "z"}, "no training row .* passes"),
+        ({"kind": {"from": 1}}, r"wanted a value, \[values\] or \{min"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            load(path, filter=wrong)
+
+
+def test_all_rows_can_be_for_evaluation_and_then_nothing_can_be_trained_on(tmp_path: Path) -> None:
+    found = load(write(tmp_path / "a.jsonl", questions(20)), eval_fraction=1.0, name="bench")
+    assert list(found.pools()) == ["eval"] and len(found.eval) == 20
+    with pytest.raises(InputError, match=r"dataset 'bench' is for evaluation only.*dataset\.eval_fraction"):
+        _ = found.train
+
+
+def test_a_prompt_that_differs_in_case_or_white_space_only_is_a_leak(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", [{"prompt": "what IS  1 + 1?\n", "answer": "2"}, *questions(9)[2:]])
+    held_out = write(tmp_path / "b.jsonl", [{"prompt": "What is 1+1?", "answer": "2"}])
+    found = load(train, eval_path=held_out, template="Q: {prompt}")
+    assert found.counts["training rows dropped for standing in the evaluation set"] == 1 and len(found.train) == 7
+
+
+def doubled(rows: Sequence[Row]) -> list[Row]:
+    def change(fields: dict[str, Any]) -> dict[str, Any] | None:
+        if fields["answer"] == 3:
+            raise BadRow("is three")
+        return None if fields["answer"] == 4 else fields | {"answer": 2 * fields["answer"]}
+
+    return mapped(rows, change)
+
+
+def test_an_adapter_changes_leaves_out_and_refuses_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_adapter.py").write_text(
+        "from rftlab.datasets.rows import Row, mapped, BadRow\n" + _source(doubled)
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = write(tmp_path / "a.jsonl", questions(10))
+    found = load(path, adapt="own_adapter.doubled", bad_rows="skip")
+    answers = {int(t.answer) for pool in found.pools().values() for t in pool.tasks}
+    assert answers == {2 * (i + 1) for i in range(10)} - {6, 8} and found.left_out == (("a.jsonl:3", "is three"),)
+    with pytest.raises(InputError, match=r"dataset\.adapt=own_adapter\.gone is no function"):
+        load(path, adapt="own_adapter.gone")
+
+
+def _source(function: Any) -> str:
+    import inspect
+
+    return "from collections.abc import Sequence\nfrom typing import Any\n" + inspect.getsource(function)
+
+
+def test_the_hub_library_reads_a_repository_of_parquet_files(tmp_path: Path) -> None:
+    """The library takes a folder where it takes a repository's name: the same code without a network."""
+    import pandas
+
+    for split, first in [("train", 0), ("test", 100)]:
+        rows = [{"prompt": f"p{i}", "answer": str(i)} for i in range(first, first + 12)]
+        pandas.DataFrame(rows).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
+    found = load(hub={"path": str(tmp_path), "split": "train", "eval_split": "test"}, name="own")
+    assert (len(found.train), len(found.eval)) == (12, 12) and found.train.tasks[3].meta["row"] == "train:4"
+    with pytest.raises(InputError, match=r"dataset\.hub\.splt.*did you mean"):
+        load(hub={"path": str(tmp_path), "splt": "train"})
+    with pytest.raises(InputError, match=r"did not come from the Hugging Face hub.*dataset\.path"):
+        load(hub={"path": str(tmp_path), "split": "validation"})

@@ -20,6 +20,10 @@ class Dataset:
     left_out: tuple[tuple[str, str], ...] = ()
     """(where, why) of every row that cannot be a task."""
 
+    def told(self) -> str:
+        """The counts that are not 0, to be written behind the sizes."""
+        return "".join(f"; {number:,} {what}" for what, number in self.counts.items() if number)
+
     @property
     def train(self) -> TaskPool:
         """The tasks to train on; ``InputError`` where there are none."""

@@ -95,7 +95,7 @@ def _json(path: Path, records: str | None) -> Found:
     with _text(path) as file:
         text = file.read()
     content = _loaded(text)
-    if content is None or (isinstance(content, dict) and not records and len(text.splitlines()) == 1):
+    if content is None:  # several objects are no JSON
         yield from _objects(text.splitlines())
         return
     if isinstance(content, dict):
@@ -107,8 +107,10 @@ def _json(path: Path, records: str | None) -> Found:
 
 
 def _records(path: Path, content: Mapping[str, Any], records: str | None) -> Any:
-    lists = [key for key, value in content.items() if isinstance(value, list)]
+    lists = [key for key, value in content.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
     key = records or (lists[0] if len(lists) == 1 else None)
+    if key is None and not lists:
+        return [content]
     if key not in content:
         has = f"no {key!r}" if key else f"{len(lists)} lists"
         raise InputError(f"{str(path)!r} has {has}: name the list of rows by dataset.records, one of {lists}")
