@@ -1,0 +1,65 @@
+"""JSON in completions: strict reading that no text can break."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+from rftlab.verifiers.fences import after_thoughts, blocks
+
+MAX_CHARS = 20_000
+"""Of a longer text only so many characters at its end are searched: a search tries every bracket."""
+
+_BRACKET = re.compile(r"[{\[]")
+
+
+class NoJson(ValueError):
+    """The text holds no JSON."""
+
+
+def parse(text: str) -> Any:
+    """The value of a text that is JSON and nothing else; ``NoJson`` otherwise.
+
+    NaN and Infinity are no JSON. Nesting deeper than the interpreter goes and integers of over 4,300 digits are none
+    here.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise NoJson(str(error)[:200]) from None
+
+
+def last(text: str) -> Any:
+    """The last JSON of a completion: its last fenced block, else the whole text, else its last object or list.
+
+    What stands before ``</think>`` is not read. ``NoJson`` where there is none.
+    """
+    text = after_thoughts(text)
+    for candidate in [*(content for _, content in blocks(text)[-1:]), text]:
+        try:
+            return parse(candidate)
+        except NoJson:
+            continue
+    return _last_bracketed(text[-MAX_CHARS:])
+
+
+def _last_bracketed(text: str) -> Any:
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    found: list[Any] = []
+    bracket = _BRACKET.search(text)
+    while bracket:
+        end = bracket.end()
+        try:
+            value, end = decoder.raw_decode(text, bracket.start())
+            found = [value]
+        except (ValueError, RecursionError):
+            pass
+        bracket = _BRACKET.search(text, end)
+    if not found:
+        raise NoJson("no object and no list")
+    return found[0]
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise NoJson(f"{constant} is no JSON")
