@@ -152,7 +152,9 @@ def test_listings_have_a_line_each_and_everything_about_one(run: Run, tmp_path: 
     assert all(re.search(rf"^{name} ", out, re.M) for name in ("uniform", "bots", "mopps", "dapo"))
     _, out, _ = run("samplers", "bots")
     assert "lam: 0.1" in out and "arXiv:2510.26374" in out and "allocator: fixed" in out
-    assert run("models")[0] == run("datasets", "ladder")[0] == 0
+    assert run("models")[0] == run("datasets", "ladder")[0] == run("verifiers", "number")[0] == 0
+    code, _, err = run("verifiers", "nubmer")
+    assert code == 2 and "did you mean number?" in err
 
 
 def test_the_table_of_samplers_fits_80_columns_and_says_what_building_them_shows(run: Run) -> None:
@@ -192,6 +194,8 @@ def test_a_preset_is_shown_with_the_values_that_it_sets_itself(run: Run, tmp_pat
         ("rftlab train sampler=b", {"sampler=bots"}),
         ("rftlab train algo.l", {"algo.lr=", "algo.loss="}),
         ("rftlab samplers ", {"bots", "uniform"}),
+        ("rftlab verifiers ", {"exact", "number"}),
+        ("rftlab rescore RUN verifier=nu", {"verifier=number"}),
         ("rftlab export ", set()),
     ],
 )

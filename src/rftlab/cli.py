@@ -120,6 +120,14 @@ def hydra_verb(name: str) -> Callable[[list[str]], int]:
     return run
 
 
+def rescore_verb(args: list[str]) -> int:
+    """``rftlab rescore RUN OVERRIDES``: the run's directory may stand first, without its key."""
+    if args and not args[0].startswith("-") and ("=" not in args[0] or Path(args[0]).is_dir()):
+        quoted = args[0].replace("\\", "\\\\").replace("'", "\\'")
+        args = [f"run='{quoted}'", *args[1:]]
+    return hydra_verb("rescore")(args)
+
+
 def compose_and_run(name: str, args: list[str]) -> int:
     """Hands the rest of the command line to Hydra; ``--dry-run`` stops each job before anything is loaded."""
     import hydra
@@ -169,6 +177,12 @@ def dry_run(name: str, cfg: Any) -> int:
     from rftlab.config import build_dataset, run_dir, schedule_reads_progress
 
     where = ""
+    if name == "rescore":
+        from rftlab.rescore import configuration, training_pool
+
+        training_pool(configuration(cfg.run, cfg.replace), cfg.run)
+        print(OmegaConf.to_yaml(cfg, resolve=True), end="")
+        return 0
     if name != "train":
         dataset = build_dataset(cfg)
     else:
@@ -223,6 +237,13 @@ def validate(_: str, cfg: Any) -> int:
     return 0 if found.ok else 1
 
 
+def rescore(_: str, cfg: Any) -> int:
+    from rftlab import rescore as rescoring
+
+    rescoring.main(cfg)
+    return 0
+
+
 def doctor(_: str, cfg: Any) -> int:
     from rftlab.doctor import doctor as examine
 
@@ -234,6 +255,7 @@ JOBS: dict[str, Callable[[str, Any], int]] = {
     "eval": evaluate,
     "profile": profile,
     "validate": validate,
+    "rescore": rescore,
     "doctor": doctor,
 }
 
@@ -267,7 +289,9 @@ def listing_verb(group: str) -> Callable[[list[str]], int]:
 
             sampler_pages.show(chosen.name, extra)
         else:
-            listing.show(group, chosen.name, extra)
+            from rftlab import option_pages
+
+            option_pages.show(group, chosen.name, extra)
         return 0
 
     return run
@@ -292,9 +316,11 @@ VERBS: dict[str, Verb] = {
     "eval": Verb(hydra_verb("eval"), "eval [KEY=VALUE …]", "a model, or the adapter of a run, on an evaluation set"),
     "profile": Verb(hydra_verb("profile"), "profile [KEY=VALUE …]", "a model's pass rates on a pool: references"),
     "validate": Verb(hydra_verb("validate"), "validate [KEY=VALUE …]", "does the verifier accept the gold answers?"),
+    "rescore": Verb(rescore_verb, "rescore RUN verifier=NAME", "the saved completions of a run by another verifier"),
     "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
     "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers and their parts, or all about one"),
     "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
+    "verifiers": Verb(listing_verb("verifier"), "verifiers [NAME]", "the verifiers, or everything about one"),
     "models": Verb(listing_verb("model"), "models [NAME]", "the models, or everything about one"),
     "export": Verb(export, "export RUN [--merge] [--out DIR]", "an adapter or a merged model that transformers loads"),
 }

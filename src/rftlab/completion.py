@@ -21,11 +21,15 @@ def complete(args: Sequence[str], verbs: Sequence[str]) -> int:
             print(" ".join(name for name in verbs if name.startswith(start)))
             return 0
         verb = words[1]
-        if verb.endswith("s") and verb[:-1] in ("sampler", "dataset", "model"):
+        if verb.endswith("s") and verb[:-1] in ("sampler", "dataset", "verifier", "model"):
             print(" ".join(listing.options(verb[:-1])))
             return 0
         if verb not in listing.ROOTS:
             return 0  # the shell completes files
+        if verb == "rescore" and len(words) > 2 and "=" not in words[2]:  # the run, by its path alone
+            if len(words) == 3 and not line.endswith(" "):
+                return 0
+            del words[2]
         os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]]) + (" " if line.endswith(" ") else "")
     import hydra
 

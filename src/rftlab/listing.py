@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-ROOTS = ("train", "eval", "profile", "validate", "doctor")
+ROOTS = ("train", "eval", "profile", "validate", "rescore", "doctor")
 """Root configurations, one for each verb that takes overrides."""
 
 
@@ -69,8 +69,13 @@ def first_sentence(text: str) -> str:
 
 
 def summary(file: Path) -> str:
-    """The first sentence of the header: what the listings show."""
-    return first_sentence(fields(file)["Idea"])
+    """The first sentence of the header: what the listings show. Indented lines are commands and end it."""
+    lines = []
+    for line in header(file):
+        if line.startswith("  ") or re.match(r"[A-Z]\w*:(\s|$)", line):
+            break
+        lines.append(line.strip())
+    return first_sentence(" ".join(lines))
 
 
 def verb_help(verb: str, extra: Sequence[Path] = ()) -> str:
@@ -110,23 +115,8 @@ def check_option(group: str, name: str, found: Iterable[str]) -> None:
         raise InputError(f"{group}={name}: no such option; {hint}There are: {', '.join(found)}")
 
 
-def show(group: str, name: str | None, extra: Sequence[Path] = ()) -> None:
-    """Prints the options of a group, or everything about one of them."""
-    found = options(group, extra)
-    if name is None:
-        _table({option: summary(file) for option, file in found.items()})
-        return
-    check_option(group, name, found)
-    print("\n".join(header(found[name])), end="\n\n")
-    from omegaconf import OmegaConf
-
-    from rftlab.config import compose
-
-    node = compose([f"{group}={name}"], config_dir=extra[0] if extra else None)[group]
-    print(OmegaConf.to_yaml(node, resolve=True), end="")
-
-
-def _table(rows: dict[str, str]) -> None:
+def table(rows: dict[str, str]) -> None:
+    """Prints names and what each is."""
     if not sys.stdout.isatty():
         width = max(map(len, rows), default=0)
         print("\n".join(f"{name:{width}}  {text}" for name, text in rows.items()))

@@ -147,6 +147,18 @@ class ValidateVerb(_Verb):
 
 
 @dataclass
+class RescoreVerb:
+    """``rftlab rescore``."""
+
+    verifier: Verifier = MISSING
+    run: str = MISSING
+    out: str | None = MISSING
+    replace: dict[str, Any] = MISSING
+    outputs_dir: str = MISSING
+    name: str = MISSING
+
+
+@dataclass
 class _Learning(_Verb):
     model: Model = MISSING
     engine: Any = MISSING
@@ -201,5 +213,6 @@ SCHEMAS: dict[str, type] = {
     "eval": EvalVerb,
     "profile": ProfileVerb,
     "validate": ValidateVerb,
+    "rescore": RescoreVerb,
     "doctor": DoctorVerb,
 }

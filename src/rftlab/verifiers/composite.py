@@ -62,6 +62,15 @@ class Composite(Verifier):
         self.trusted = all(part.check.trusted for part in self.parts.values())
         self.runs_candidate = any(part.check.runs_candidate for part in self.parts.values())
 
+    def runs(self, task: Task) -> bool:
+        return any(part.check.runs(task) for part in self.parts.values())
+
+    def limits(self, deadline: float, memory_gib: float | None) -> tuple[float, float | None]:
+        """The widest that a part asks for."""
+        asked = [part.check.limits(deadline, memory_gib) for part in self.parts.values()]
+        memory = [gib for _, gib in asked if gib is not None]
+        return max(seconds for seconds, _ in asked), max(memory) if len(memory) == len(asked) else None
+
     def grade(self, text: str, task: Task) -> Verdict:
         said = {name: part.grade(text, task) for name, part in self.parts.items()}
         score = sum(self.parts[name].weight * verdict.score for name, verdict in said.items()) / self.total

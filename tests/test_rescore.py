@@ -1,0 +1,113 @@
+"""A real run of the simulated engine, graded again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rftlab import cli, loop
+from rftlab.config import compose
+
+SIM = ["engine=sim", "tracking=none", "budget=smoke", "eval.limit=8", "panel.tasks=0", "dataset.train_size=60"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    outputs = tmp_path_factory.mktemp("outputs")
+    loop.train(compose([*SIM, f"outputs_dir={outputs}", "tracking.save_completions=8"]))
+    return next(outputs.rglob("config.yaml")).parent
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "it's = 1"))
+
+
+def saved(run: Path) -> list[dict]:
+    files = sorted((run / "completions").glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(run)): f.read_bytes() for f in run.rglob("*") if f.is_file() and "rescore" not in f.parts}
+
+
+def result(file: Path) -> tuple[dict, list[dict]]:
+    rows = [json.loads(line) for line in file.with_suffix(".jsonl").read_text().splitlines()]
+    return json.loads(file.with_suffix(".json").read_text()), rows
+
+
+def test_the_same_verifier_agrees_with_itself_and_the_run_is_not_touched(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, rollouts = contents(run), saved(run)
+    assert cli.main(["rescore", str(run), "verifier=exact"]) == 0
+    found, rows = result(run / "rescore" / "exact")
+    wins = sum(row["passed"] for row in rollouts)
+    assert 0 < wins < len(rollouts) and contents(run) == before
+    assert found["agreement"] == {
+        "passed": {"passed": wins, "failed": 0, "fault": 0},
+        "failed": {"passed": 0, "failed": len(rollouts) - wins, "fault": 0},
+        "fault": {"passed": 0, "failed": 0, "fault": 0},
+    }
+    assert not found["changes"] and not found["faults"] and len(rows) == found["saved"] == len(rollouts)
+    out = capsys.readouterr().out
+    assert f"{len(rollouts)} of {found['generated']} training rollouts are saved" in out
+    assert found["generated"] > found["saved"] and "save_completions=-1" in out and "0 tasks change" in out
+
+
+def test_another_verifier_disagrees_where_it_should(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "judges.py").write_text(
+        "def only_digits(text, task):\n    if task.answer.isalpha():\n        raise ValueError('letters')\n"
+        "    return text != task.answer\n"
+    )
+    function = f"verifier.check.function='{tmp_path}/judges.py:only_digits'"
+    assert (
+        cli.main(["rescore", f"run='{str(run).replace(chr(39), chr(92) + chr(39))}'", "verifier=python", function]) == 0
+    )
+    found, rows = result(run / "rescore" / "python")
+    assert found["check"]["function"].endswith("only_digits")
+    for row, rollout in zip(rows, saved(run), strict=True):
+        assert row["task"] == rollout["task"] and row["old_passed"] == rollout["passed"]
+        if rollout["answer"].isalpha():
+            assert row["status"] == "fault" and "letters" in row["reason"]
+        else:
+            assert row["passed"] is not rollout["passed"]
+    graded = [row for row in rows if row["status"] != "fault"]
+    assert found["new_graded"] == len(graded) > 0 and found["old_graded"] == len(rows)
+    assert {c["task"] for c in found["changes"]} == {row["task"] for row in graded}
+    assert len(found["faults"]) == len(rows) - len(graded) and found["faults"][0].startswith("completions/step_0000")
+
+
+def test_the_place_can_be_chosen(run: Path, tmp_path: Path) -> None:
+    assert cli.main(["rescore", str(run), "verifier=exact", f"out={tmp_path}/new/strict.v2"]) == 0
+    assert result(tmp_path / "new" / "strict.v2.json")[0]["new"] == "exact" and not (run / "rescore").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["RUN"], "verifier has no value: give verifier="),
+        (["verifier=exact"], "run has no value"),
+        (["nowhere", "verifier=exact"], "no config.yaml there"),
+        (["RUN", "verifier=exact", "+replace.train_size=50"], "has changed: its 50 tasks"),
+        (["RUN", "verifier=exact", "+replace.train_size=50", "--dry-run"], "has changed: its 50 tasks"),
+        (["RUN", "verifier=exact", "+replace.trian_size=50"], "did you mean dataset.train_size?"),
+        (["RUN", "verifier=exact", "verifier.check.stripe=true"], "did you mean verifier.check.strip?"),
+    ],
+)
+def test_what_cannot_be_rescored_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], args: list[str], says: str
+) -> None:
+    assert cli.main(["rescore", *(str(run) if arg == "RUN" else arg for arg in args)]) == 2
+    err = capsys.readouterr().err
+    assert says in err and err.count("\n") == 1 and not (run / "rescore").exists()
+
+
+def test_a_run_without_completions_says_how_to_save_some(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(run / "completions")
+    assert cli.main(["rescore", str(run), "verifier=exact"]) == 2
+    assert "tracking.save_completions=8" in capsys.readouterr().err
