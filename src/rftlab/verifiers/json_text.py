@@ -44,6 +44,14 @@ def last(text: str) -> Any:
     return _last_bracketed(text[-MAX_CHARS:])
 
 
+def shown(value: Any, limit: int = 500) -> str:
+    """A value as JSON, cut to ``limit`` characters, for a verdict."""
+    try:
+        return json.dumps(value)[:limit]
+    except RecursionError:  # nested as deep as can be read is too deep to be written
+        return f"{type(value).__name__}, nested too deep to be shown"
+
+
 def _last_bracketed(text: str) -> Any:
     decoder = json.JSONDecoder(parse_constant=_refuse)
     found: list[Any] = []
@@ -53,8 +61,10 @@ def _last_bracketed(text: str) -> Any:
         try:
             value, end = decoder.raw_decode(text, bracket.start())
             found = [value]
-        except (ValueError, RecursionError):
+        except ValueError:
             pass
+        except RecursionError:  # the brackets behind it are as deep: trying each would take a second
+            raise NoJson("nested too deep") from None
         bracket = _BRACKET.search(text, end)
     if not found:
         raise NoJson("no object and no list")

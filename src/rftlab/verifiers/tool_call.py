@@ -10,11 +10,9 @@ from keyword import iskeyword
 from typing import Any
 
 from rftlab.core import Status, Task, Verdict
+from rftlab.verifiers import json_text
 from rftlab.verifiers.base import Verifier
 from rftlab.verifiers.calls import Call, NoCalls, in_python, read_calls
-
-SHOWN = 500
-"""Characters of the calls that a verdict quotes."""
 
 _IGNORED = re.compile(r"[ ,./\-_*^]")
 
@@ -49,7 +47,7 @@ class ToolCall(Verifier):
         passed = len(said) == len(gold) and _all_matched(
             [[fits(call, *each, schemas.get(each[0], {})) for each in gold] for call in said]
         )
-        return Verdict(float(passed), passed, answer=_shown(said))
+        return Verdict(float(passed), passed, answer=json_text.shown([[c.name, c.arguments] for c in said]))
 
     def gold(self, task: Task) -> str:
         return _in_json(_chosen(task, 0))
@@ -210,13 +208,6 @@ def _swapped(value: Any) -> Any:
     if isinstance(value, list):
         return [_swapped(each) for each in value]
     return value.swapcase() if isinstance(value, str) and value.isascii() else value
-
-
-def _shown(calls: list[Call]) -> str:
-    try:
-        return in_python(calls)[:SHOWN]
-    except RecursionError:  # nested as deep as can be read is too deep to be written
-        return ", ".join(call.name for call in calls)[:SHOWN]
 
 
 def _in_json(calls: list[Call]) -> str:
