@@ -158,6 +158,7 @@ def compose_and_run(name: str, args: list[str]) -> int:
 def run_job(name: str, cfg: Any, dry: bool) -> int:
     """One job: checks its configuration, then does it. Returns the exit status; a signal ends a whole sweep."""
     from rftlab.config import check
+    from rftlab.dry_run import dry_run
     from rftlab.signals import Stopped
 
     try:
@@ -168,34 +169,6 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
         raise SystemExit(exc.code) from None
     except Exception as exc:
         return report(exc)
-
-
-def dry_run(name: str, cfg: Any) -> int:
-    """Prints the configuration and the run directory after every check that needs no model."""
-    from omegaconf import OmegaConf
-
-    from rftlab.config import build_dataset, run_dir, schedule_reads_progress
-
-    where = ""
-    if name == "rescore":
-        from rftlab.rescore import configuration, training_pool
-
-        training_pool(configuration(cfg.run, cfg.replace), cfg.run)
-        print(OmegaConf.to_yaml(cfg, resolve=True), end="")
-        return 0
-    if name != "train":
-        dataset = build_dataset(cfg)
-    else:
-        from rftlab.lab import is_simulated, prepared
-        from rftlab.samplers.build import build_sampler
-
-        dataset = prepared(cfg)
-        build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
-        where = f"\n# run directory: {run_dir(cfg, schedule_reads_progress(cfg))}"
-    print(OmegaConf.to_yaml(cfg, resolve=True), end="")
-    train_tasks = len(dataset.training) if dataset.training is not None else 0
-    print(f"# {train_tasks:,} tasks, {len(dataset.eval):,} for evaluation{where}")
-    return 0
 
 
 def train(_: str, cfg: Any) -> int:
