@@ -87,6 +87,7 @@ def test_the_gold_completion_passes_and_no_near_miss_does(number: object, tolera
     verifier = Number(tolerance)
     gold = task(f"{number:f}" if not isinstance(number, int | Fraction) else number)
     assert verifier.grade(verifier.gold(gold), gold).passed
+    assert [text for text in verifier.alike(gold) if not verifier.grade(text, gold).passed] == []
     misses = verifier.wrong(gold)
     assert len(misses) >= 4
     assert not [text for text in misses if verifier.grade(text, gold).passed]

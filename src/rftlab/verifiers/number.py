@@ -8,7 +8,9 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rftlab.core import InputError, Status, Task, Verdict
+from rftlab.verifiers import numerals
 from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.boxes import last_box
 
 MAX_DIGITS = 300
 """A number with more digits is not read: turning digits into integers is quadratic, and Python refuses 4,300."""
@@ -54,13 +56,24 @@ class Number(Verifier):
         return f"#### {task.answer}"
 
     def wrong(self, task: Task) -> list[str]:
-        """Off by one, off by just over the tolerance, the other sign, a digit more, a digit less, no number."""
+        """Other numbers (``numerals.near``), one off by just over the tolerance, the answer in a line but the last."""
         gold = self._gold(task)
-        whole = str(abs(gold.numerator))
-        near = [gold + 1, gold - 1, gold + 2 * self.tolerance + Fraction(1, 10), -gold]
-        near += [Fraction(int(digits), gold.denominator) for digits in (whole + "0", whole + "1", whole[:-1]) if digits]
+        near = [*numerals.near(gold), gold + 2 * self.tolerance + Fraction(1, 10)]
         different = [value for value in dict.fromkeys(near) if abs(value - gold) > self.tolerance]
-        return [*(f"#### {value}" for value in different), "", "####", "no number here"]
+        lines = [f"#### {value}" for value in different]
+        return [*lines, f"{self.gold(task)}\nNo: {lines[-1]}", "", "####", "no number here"]
+
+    def alike(self, task: Task) -> list[str]:
+        """The same number in other spellings and in other places of the text."""
+        spelt = numerals.spellings(self._gold(task))
+        frames = [
+            "\\boxed{%s}",
+            "Of 7 or 8, the answer is %s.",
+            "#### %s clips",
+            "#### $%s",
+            "\\boxed{1} or rather \\boxed{x = %s}",
+        ]
+        return [f"#### {text}" for text in spelt] + [frame.replace("%s", spelt[-1]) for frame in frames]
 
     def _gold(self, task: Task) -> Fraction:
         value = parse_number(task.answer)
@@ -74,8 +87,8 @@ def final_number(text: str) -> tuple[str, Fraction] | None:
     _, mark, after = text.rpartition("####")
     if mark and (found := _first(after.partition("\n")[0])):
         return _value(found)
-    _, mark, after = text.rpartition("\\boxed{")
-    if mark and (found := _first(_until_closed(after))):
+    box = last_box(text)
+    if box is not None and (found := _first(box)):
         return _value(found)
     last = deque(_NUMBER.finditer(_plain(text)), maxlen=1)
     return _value(last[0]) if last else None
@@ -92,16 +105,6 @@ def parse_number(text: str) -> Fraction | None:
 def _first(text: str) -> re.Match[str] | None:
     """The first number after the last equals sign: "x = 3 + 4 = 7 km^2" gives 7."""
     return _NUMBER.search(_plain(text).rpartition("=")[2].replace("- ", "-"))
-
-
-def _until_closed(text: str) -> str:
-    """``text`` up to the brace that closes the one before it."""
-    depth = 1
-    for brace in re.finditer(r"[{}]", text):
-        depth += 1 if brace.group() == "{" else -1
-        if depth == 0:
-            return text[: brace.start()]
-    return text
 
 
 def _plain(text: str) -> str:
