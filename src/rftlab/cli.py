@@ -133,26 +133,38 @@ def compose_and_run(name: str, args: list[str]) -> int:
     import hydra
 
     from rftlab.composition import explained, options_first
+    from rftlab.sweep import Sweep, objective, seeks
 
     dry = "--dry-run" in args
     args = options_first(name, [arg for arg in args if arg != "--dry-run"])
     codes: list[int] = []
+    sweep = Sweep(dry)
 
-    def task(cfg: Any) -> None:
+    def task(cfg: Any) -> float | None:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
         code = run_job(name, cfg, dry)
         codes.append(code)
-        if code and HydraConfig.get().mode == RunMode.MULTIRUN:
+        if HydraConfig.get().mode != RunMode.MULTIRUN or not (code or seeks(HydraConfig.get())):
+            return None
+        if code:
             raise JobFailed(code)  # Hydra runs the other jobs, and a launcher's child process has told its parent
+        return 0.0 if dry else objective(cfg)
 
+    task.sweep = sweep  # type: ignore[attr-defined]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us whole
-    with explained(name, args), tempfile.TemporaryDirectory() as nowhere:
-        sys.argv = ["rftlab", *args, f"hydra.job.name={name}"]
-        sys.argv += [f"hydra.sweep.dir={nowhere}"] if dry else []
-        hydra.main(version_base="1.3", config_path=str(listing.conf_dir()), config_name=name)(task)()
-    return max(codes, default=0)
+    try:
+        with explained(name, args), tempfile.TemporaryDirectory() as nowhere:
+            sys.argv = ["rftlab", *args, f"hydra.job.name={name}"]
+            sys.argv += [f"hydra.sweep.dir={nowhere}"] if dry else []
+            hydra.main(version_base="1.3", config_path=str(listing.conf_dir()), config_name=name)(task)()
+    finally:
+        if sweep.cells:
+            from rftlab.runs_table import sweep_table
+
+            sweep_table(sweep)
+    return max(codes, default=int(sweep.failed > 0))
 
 
 def run_job(name: str, cfg: Any, dry: bool) -> int:
@@ -284,6 +296,18 @@ def export(args: list[str]) -> int:
     return 0
 
 
+def runs_verb(args: list[str]) -> int:
+    """``rftlab runs [DIR]``."""
+    parser = _parser("runs")
+    parser.add_argument("folder", nargs="?", default="outputs", type=Path, metavar="DIR", help="default: outputs")
+    parser.add_argument("--watch", action="store_true", help="keep the table up to date, until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="every run as JSON")
+    chosen = parser.parse_args(args)
+    from rftlab.runs_table import main as show
+
+    return show(chosen.folder, chosen.watch, chosen.json)
+
+
 VERBS: dict[str, Verb] = {
     "train": Verb(hydra_verb("train"), "train [KEY=VALUE …]", "one run, or a sweep with -m; repeated, it resumes"),
     "eval": Verb(hydra_verb("eval"), "eval [KEY=VALUE …]", "a model, or the adapter of a run, on an evaluation set"),
@@ -291,6 +315,7 @@ VERBS: dict[str, Verb] = {
     "validate": Verb(hydra_verb("validate"), "validate [KEY=VALUE …]", "does the verifier accept the gold answers?"),
     "rescore": Verb(rescore_verb, "rescore RUN verifier=NAME", "the saved completions of a run by another verifier"),
     "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
+    "runs": Verb(runs_verb, "runs [DIR] [--watch]", "how the runs under a folder stand: state, step, accuracy, ETA"),
     "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers and their parts, or all about one"),
     "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
     "verifiers": Verb(listing_verb("verifier"), "verifiers [NAME]", "the verifiers, or everything about one"),

@@ -18,6 +18,16 @@ from rftlab.core import InputError
 from rftlab.nearest import nearest, unknown_key
 
 
+PLUGINS = {
+    "optuna": "hydra-optuna-sweeper",
+    "joblib": "hydra-joblib-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+    "ray": "hydra-ray-launcher",
+}
+"""Launchers and sweepers that can be added, by package."""
+
+
 def options_first(verb: str, args: Sequence[str]) -> list[str]:
     """``args`` with the options before the overrides: argparse takes ``a=1 -m b=2`` only in that order.
 
@@ -70,9 +80,8 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
     if found := re.search(r"Could not override '([^']+)'", text):
         return _no_such(found[1], verb, args, extra)
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        return _no_such_option(
-            found[1], found[2], listing.options(found[1], extra) or re.findall(r"^\t(\S+)$", text, re.M)
-        )
+        plugins = re.findall(r"^\t(\S+)$", text, re.M) if found[1].startswith("hydra/") else []
+        return _no_such_option(found[1], found[2], sorted({*listing.options(found[1], extra), *plugins}))
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return f"{found[1]}: several values are a sweep, add -m; for one list write KEY=[a,b]"
     if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
@@ -103,6 +112,8 @@ def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) ->
 
 def _no_such_option(group: str, name: str, options: Iterable[str]) -> str:
     options = list(options)
+    if group.startswith("hydra/") and (package := PLUGINS.get(name)):
+        return f"{group}={name} is a plugin of Hydra's that is not installed: pip install {package}; see docs/sweeps.md"
     guess = nearest(name, options)
     hint = f"did you mean {group}={guess}? " if guess else ""
     return f"{group}={name}: no such option; {hint}There are: {', '.join(options) or 'none'}"

@@ -46,6 +46,8 @@ class RunState:
     pid: int | None = None
     reason: str = ""
     """What ended a stopped or failed one."""
+    length: dict[str, Any] | None = None
+    """The bounds under which a done one ended, by key of the configuration."""
 
     @property
     def arm(self) -> str:
@@ -129,7 +131,9 @@ def read(path: Path | str) -> RunState:
         "accuracy": last_accuracy(folder),
     }
     if not (text := _text(f"{folder}/status.json")):
-        return RunState(state="running" if held(folder) else "failed", **known)
+        if held(folder):
+            return RunState(state="running", **known)
+        return RunState(state="failed", reason=last_words(_tail(f"{folder}/console.log", TAILS[0])), **known)
     try:
         status = json.loads(text)
         known |= {
@@ -139,6 +143,7 @@ def read(path: Path | str) -> RunState:
             "host": str(status["host"]),
             "pid": int(status["pid"]),
             "reason": str(status.get("reason", "")),
+            "length": status.get("length"),
         }
         state = str(status["state"])
     except (ValueError, TypeError, KeyError):
@@ -211,6 +216,13 @@ def seconds_left(folder: str, wanted: dict[str, int], heartbeat: float) -> float
     if now <= before or not seconds:
         return None
     return max(0.0, seconds / (now - before) * (1 - now) - max(0.0, time.time() - heartbeat))
+
+
+def last_words(console: bytes) -> str:
+    """The last line of a console's text, the last one of ``rftlab`` itself if there is one."""
+    lines = [line.strip() for line in console.decode(errors="replace").splitlines() if line.strip()]
+    own = [line.removeprefix("rftlab: ") for line in lines if line.startswith("rftlab: ")]
+    return (own or lines or ["console.log says nothing"])[-1][:300]
 
 
 def _share(row: dict[str, Any], wanted: dict[str, int]) -> float:

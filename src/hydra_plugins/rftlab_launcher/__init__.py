@@ -1,0 +1,103 @@
+"""Hydra's side of ``hydra/launcher=local``: launchers must live in this namespace. ``rftlab.sweep`` does the work.
+
+Every verb that Hydra configures imports this module, so what it needs is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, open_dict
+
+OWN = ("hydra.mode", "hydra.launcher", "hydra/launcher", "hydra.sweep", "hydra/sweep", "hydra.job.name")
+"""Overrides of Hydra's own that speak of the sweep and not of a job."""
+
+
+class LocalLauncher(Launcher):
+    """Runs each job as ``rftlab train OVERRIDES`` in a process of its own.
+
+    Args:
+        n_jobs: Jobs at once; None = as many as there are GPUs, else cores divided by ``threads``.
+        gpus: What each job in turn gets as ``CUDA_VISIBLE_DEVICES``; "auto" = the GPUs that are here.
+        fail_fast: Whether a failure keeps jobs that have not begun from beginning.
+    """
+
+    def __init__(self, n_jobs: Any = None, gpus: Any = "auto", fail_fast: bool = False) -> None:
+        self.n_jobs, self.gpus, self.fail_fast = n_jobs, gpus, fail_fast
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        self.context, self.task, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Runs the jobs. ``JobReturn.return_value`` is the run's objective where the sweeper seeks the best one."""
+        if self.task.sweep.dry:
+            return [self._here(list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
+        from rftlab import sweep
+        from rftlab.core import InputError
+        from rftlab.gpus import slots
+
+        if self.config.hydra.job.name != "train":
+            raise InputError("hydra/launcher=local is for rftlab train; leave it out")
+        seeks = sweep.seeks(self.config.hydra)
+        pool = sweep.Pool(
+            slots=slots(self.n_jobs, self.gpus, len(job_overrides), self.config),
+            fail_fast=bool(self.fail_fast),
+            total=None if seeks else len(job_overrides),
+            options=self._options(),
+            measure=sweep.objective if seeks else None,
+        )
+        cells = pool.run(self._cells(job_overrides, initial_job_idx), self.task.sweep)
+        return [_job_return(cell, seeks) for cell in cells]
+
+    def _cells(self, job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[Any]:
+        """The jobs as cells, each composed (a tenth of a second) when it is its turn."""
+        from rftlab.sweep import Cell
+
+        common = set(self.config.hydra.overrides.task)
+        for i, overrides in enumerate(map(list, job_overrides)):
+            label = " ".join([o for o in overrides if o not in common] or overrides)
+            config = self._compose(overrides, first + i)
+            with open_dict(config):
+                del config["hydra"]
+            yield Cell(first + i, overrides, label, config)
+
+    def _compose(self, overrides: list[str], number: int) -> DictConfig:
+        config = self.context.config_loader.load_sweep_config(self.config, overrides)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+    def _options(self) -> list[str]:
+        """The rest of a job's command line: where configurations are found, and that it is one run."""
+        options = []
+        for source in self.config.hydra.runtime.config_sources:
+            if source.provider == "command-line":
+                options += ["--config-dir", source.path]
+        if (name := self.config.hydra.job.config_name) != "train":
+            options += ["--config-name", name]
+        kept = [o for o in self.config.hydra.overrides.hydra if not o.lstrip("+~").startswith(OWN)]
+        return [*options, *kept, "hydra.mode=RUN"]
+
+    def _here(self, overrides: list[str], number: int) -> JobReturn:
+        """A job of a dry run, in this process."""
+        return run_job(
+            hydra_context=self.context,
+            task_function=self.task,
+            config=self._compose(overrides, number),
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+
+def _job_return(cell: Any, seeks: bool) -> JobReturn:
+    """What the sweeper gets. Without an objective a failure is not raised: that would end the sweep after a batch."""
+    from rftlab.cli import JobFailed
+
+    done = JobReturn(overrides=cell.overrides, cfg=cell.cfg, working_dir=os.getcwd(), task_name="train")
+    done.status = JobStatus.FAILED if cell.failed and seeks else JobStatus.COMPLETED
+    done.return_value = JobFailed(1) if cell.failed and seeks else cell.objective
+    return done

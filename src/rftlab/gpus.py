@@ -1,0 +1,45 @@
+"""How many jobs run beside each other on this machine, and which GPU each of them sees. torch is not imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rftlab.core import InputError
+
+
+def slots(n_jobs: Any, gpus: Any, jobs: int, cfg: Any) -> list[str | None]:
+    """The places for jobs, each with its GPU or None.
+
+    Args:
+        n_jobs: How many; None = one a GPU, without GPUs one for every ``cfg.threads`` cores. Never more than ``jobs``.
+        gpus: A list (indices, UUIDs, "0,1" for a pair) whose members the places get in turn; "auto" = what is here.
+        jobs: How many jobs there are.
+    """
+    if n_jobs is not None and (not isinstance(n_jobs, int) or isinstance(n_jobs, bool) or n_jobs < 1):
+        raise InputError(f"hydra.launcher.n_jobs={n_jobs}: wanted a whole number of at least 1, or null")
+    if gpus == "auto":
+        simulated = str(OmegaConf.select(cfg, "engine._target_")).startswith("rftlab.engines.sim.")
+        devices = [] if simulated else visible_gpus()
+    elif OmegaConf.is_list(gpus) or isinstance(gpus, list | tuple):
+        devices = [str(gpu) for gpu in gpus]
+    else:
+        raise InputError(f"hydra.launcher.gpus={gpus}: wanted auto or a list, as in hydra.launcher.gpus=[0,1]")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    places = n_jobs or len(devices) or max(1, cores // max(1, int(cfg.threads)))
+    return [devices[i % len(devices)] if devices else None for i in range(max(1, min(places, jobs)))]
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, without importing torch: ``CUDA_VISIBLE_DEVICES``, else ``nvidia-smi``."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
+    try:
+        ask = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        said = subprocess.run(ask, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return said.stdout.split() if said.returncode == 0 else []

@@ -1,0 +1,289 @@
+"""The jobs of a sweep as processes on this machine; the same sweep again does what is missing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rftlab import runs
+from rftlab.config import LENGTH, run_dir, schedule_reads_progress
+from rftlab.core import InputError
+from rftlab.signals import Stopped, Stopper
+from rftlab.terminal import duration
+
+POLL = 0.05
+"""Seconds between two looks at the processes."""
+
+
+@dataclass
+class Cell:
+    """A job of a sweep and what became of it."""
+
+    number: int
+    overrides: list[str]
+    label: str
+    """The overrides in which it differs from the command line of the sweep."""
+    cfg: Any
+    path: Path | None = None
+    """Its run's directory; None while the configuration names none."""
+    outcome: str = "not begun"
+    """done, done before, failed, stopped, elsewhere (another process works at it), not begun."""
+    reason: str = ""
+    seconds: float | None = None
+    objective: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is not done. Its own failure or not: the sweep lacks it."""
+        return not self.outcome.startswith("done")
+
+
+@dataclass
+class Sweep:
+    """What the command line and the launcher tell each other: through the task function, as Hydra has no other way."""
+
+    dry: bool = False
+    cells: list[Cell] = field(default_factory=list)
+    """Of all batches."""
+
+    @property
+    def failed(self) -> int:
+        return sum(cell.failed for cell in self.cells)
+
+
+def seeks(hydra_cfg: Any) -> bool:
+    """Whether the sweeper looks for the best run, so that a run must have an objective."""
+    return "BasicSweeper" not in hydra_cfg.sweeper._target_
+
+
+def objective(cfg: Any) -> float:
+    """What a sweeper makes as large as it can: of the run of ``cfg``, accuracy over the rollouts generated.
+
+    Raises ``InputError`` if the run has none.
+    """
+    from rftlab.compare import objective
+
+    return float(objective(run_dir(cfg, schedule_reads_progress(cfg))))
+
+
+@dataclass
+class Job:
+    """A cell at work."""
+
+    cell: Cell
+    process: subprocess.Popen[bytes]
+    slot: str | None
+    began: float
+    offset: int
+    """Where its part of ``console.log`` begins."""
+
+
+class Pool:
+    """Runs cells, as many at once as there are slots.
+
+    Args:
+        slots: What each place gets as ``CUDA_VISIBLE_DEVICES``; None leaves the variable alone.
+        fail_fast: Begin nothing more once a cell has failed.
+        total: How many cells there will be, if that is known.
+        options: What stands on every job's command line beside its overrides.
+        measure: Gives the number of a finished cell that goes back to the sweeper, from its configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: Sequence[str | None],
+        fail_fast: bool,
+        total: int | None,
+        options: list[str],
+        measure: Callable[[Any], float] | None,
+    ) -> None:
+        self.free, self.fail_fast, self.total = list(slots), fail_fast, total
+        self.options, self.measure = options, measure
+        self.jobs: list[Job] = []
+
+    def run(self, cells: Iterator[Cell], sweep: Sweep) -> list[Cell]:
+        """Runs all cells and returns them; ``sweep.cells`` has each as soon as it is looked at.
+
+        Raises:
+            SystemExit: A signal came (130, 143). The jobs were asked to stop, and have saved.
+        """
+        seen: list[Cell] = []
+        lifeline, self._alive = os.pipe()
+        self._lifeline = lifeline
+        with Stopper() as stopper:
+            try:
+                for cell in cells:
+                    seen.append(cell)
+                    sweep.cells.append(cell)
+                    if not self._locate(cell):
+                        continue
+                    self._wait_for(lambda: bool(self.free), stopper)
+                    if not self._given_up(seen):
+                        self._begin(cell)
+                self._wait_for(lambda: not self.jobs, stopper)
+                self._look_again(seen, stopper)
+            except Stopped as signalled:
+                self._say(f"{signalled}: {len(self.jobs)} jobs asked to stop; they save first")
+                self._stop()
+                raise SystemExit(signalled.code) from None
+            except BaseException:
+                self._kill()
+                raise
+            finally:
+                os.close(lifeline)
+                os.close(self._alive)
+        return seen
+
+    def _look_again(self, cells: Sequence[Cell], stopper: Stopper) -> None:
+        """Cells that others had in hand have been done since, or were left."""
+        for cell in [c for c in cells if c.outcome == "elsewhere"]:
+            if self._locate(cell) and not self._given_up(cells):
+                self._begin(cell)
+                self._wait_for(lambda: not self.jobs, stopper)
+
+    def _given_up(self, cells: Sequence[Cell]) -> bool:
+        return self.fail_fast and any(cell.outcome == "failed" for cell in cells)
+
+    def _locate(self, cell: Cell) -> bool:
+        """Finds the cell's run; whether there is something to do."""
+        try:
+            cell.path = run_dir(cell.cfg, schedule_reads_progress(cell.cfg))
+        except InputError as error:
+            self._end(cell, "failed", f"rftlab: {error}")
+            return False
+        run = runs.read(cell.path)
+        if run.finished and run.length == {key: OmegaConf.select(cell.cfg, key) for key in LENGTH}:
+            self._measure(cell, "done before")
+            return False
+        if run.state == "running":
+            cell.outcome, cell.reason = "elsewhere", f"process {run.pid or '?'} on {run.host or 'this host'} is at it"
+            return False
+        return True
+
+    def _begin(self, cell: Cell) -> None:
+        assert cell.path is not None
+        command = [sys.executable, "-m", "rftlab.lifeline", str(self._lifeline), "train", *cell.overrides]
+        environment = {  # one thread and no spinning, so that jobs beside each other do not starve
+            "OMP_NUM_THREADS": str(cell.cfg.threads),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONUNBUFFERED": "1",
+            **os.environ,
+        }
+        slot = self.free[0]
+        if slot is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = slot
+        try:
+            cell.path.mkdir(parents=True, exist_ok=True)
+            with open(cell.path / "console.log", "ab", buffering=0) as log, open(log.name, "ab") as claim:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the job keeps it: seen as running from here on
+                log.write(f"\n$ rftlab train {shlex.join(cell.overrides)}\n".encode())
+                offset = log.tell()
+                process = subprocess.Popen(
+                    [*command, *self.options],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C on a terminal reaches the sweep alone, which tells its jobs
+                    pass_fds=(self._lifeline, claim.fileno()),
+                )
+        except BlockingIOError:
+            cell.outcome, cell.reason = "elsewhere", "another sweep has just begun it"
+            return
+        except OSError as error:
+            self._end(cell, "failed", f"rftlab: cannot write {error.filename or cell.path}: {error.strerror}")
+            return
+        self.free.pop(0)
+        self.jobs.append(Job(cell, process, slot, time.monotonic(), offset))
+        gpu = "" if slot is None else f"  GPU {slot}"
+        self._say(f"{self._place(cell)} begins  {cell.label}{gpu}  {cell.path}")
+
+    def _wait_for(self, enough: Callable[[], bool], stopper: Stopper) -> None:
+        while True:
+            stopper.poll()
+            self._reap()
+            if enough():
+                return
+            time.sleep(POLL)
+
+    def _reap(self) -> None:
+        """Takes in the jobs that have ended."""
+        for job in [job for job in self.jobs if job.process.poll() is not None]:
+            self.jobs.remove(job)
+            self.free.append(job.slot)
+            cell, code = job.cell, job.process.returncode
+            cell.seconds = time.monotonic() - job.began
+            if code == 0:
+                self._measure(cell, "done")
+            elif code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+                self._end(cell, "stopped", _last_words(job))
+            else:
+                how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+                self._end(cell, "failed", f"{how}: {_last_words(job)}")
+
+    def _measure(self, cell: Cell, outcome: str) -> None:
+        if self.measure is not None:
+            try:
+                cell.objective = self.measure(cell.cfg)
+            except InputError as error:
+                self._end(cell, "failed", f"no objective: {error}")
+                return
+        self._end(cell, outcome)
+
+    def _end(self, cell: Cell, outcome: str, reason: str = "") -> None:
+        """Keeps what became of a cell and says it."""
+        cell.outcome, cell.reason = outcome, reason
+        parts = [f"{self._place(cell)} {outcome:<7} {cell.label}"]
+        if cell.seconds is not None:
+            parts.append(duration(cell.seconds))
+        if not cell.failed and cell.path is not None:
+            accuracy = runs.last_accuracy(str(cell.path))
+            parts += [f"accuracy {accuracy:.3f}"] if accuracy is not None else []
+            parts += [f"objective {cell.objective:.4f}"] if cell.objective is not None else []
+        if reason:
+            parts.append(reason)
+            parts += [f"({cell.path}/console.log)"] if cell.path is not None else []
+        self._say("  ".join(parts), sys.stderr if outcome == "failed" else sys.stdout)
+
+    def _place(self, cell: Cell) -> str:
+        width = len(str(self.total or 1))
+        return f"[{cell.number + 1:{width}}" + (f"/{self.total}]" if self.total else "]")
+
+    def _say(self, text: str, file: Any = None) -> None:
+        print(text, file=file or sys.stdout, flush=True)
+
+    def _stop(self) -> None:
+        """Asks the jobs to stop and waits until they have saved; a second signal to this process ends them at once."""
+        for job in self.jobs:
+            job.process.terminate()
+        try:
+            while self.jobs:
+                self._reap()
+                time.sleep(POLL)
+        except KeyboardInterrupt:
+            self._kill()
+
+    def _kill(self) -> None:
+        for job in self.jobs:
+            os.killpg(job.process.pid, signal.SIGKILL)
+            job.process.wait()
+
+
+def _last_words(job: Job) -> str:
+    """What a job has written last to its console."""
+    assert job.cell.path is not None
+    with open(job.cell.path / "console.log", "rb") as log:
+        log.seek(job.offset)
+        return runs.last_words(log.read())
