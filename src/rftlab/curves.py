@@ -1,0 +1,167 @@
+"""The records of runs as tables. Reading JSON takes seconds for a long run, so a parquet copy is kept beside it.
+
+A copy (``.metrics.parquet`` and so on) holds for the size and the time of change of what it was made from. Where it
+can't be written, it is not. Lines that are no JSON are left out and counted: ``frame.attrs["skipped"]``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet as pq
+
+FORMAT = 1
+"""Of the copies; raised when they are made in another way."""
+Parse = Callable[[], tuple[pd.DataFrame, int]]
+
+
+def read(run: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """``metrics.jsonl``: a row a step in the order of steps, float64; ``step`` is int64. Unknown values are NaN.
+
+    Args:
+        run: the run's directory.
+        columns: the only ones to be read, in this order; one that the run does not have is NaN.
+    """
+    path = run / "metrics.jsonl"
+
+    def parse() -> tuple[pd.DataFrame, int]:
+        frame, skipped = _lines(path)
+        frame = frame.apply(pd.to_numeric, errors="coerce").astype(float)
+        kept = frame.dropna(subset=["step"])
+        rows = kept.drop_duplicates("step", keep="last").sort_values("step", ignore_index=True)
+        return rows.astype({"step": np.int64}), skipped + len(frame) - len(kept)
+
+    return _cached(run / ".metrics.parquet", [path], parse, columns)
+
+
+def groups(run: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """``groups.jsonl``: a row a group, in the order in which they were generated; columns as ``measure.group_rows``."""
+    path = run / "groups.jsonl"
+    return _cached(run / ".groups.parquet", [path], lambda: _lines(path), columns)
+
+
+def evals(run: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Every evaluation: a row a task, ``step`` in front; columns as ``Evaluation.rows``."""
+    return _of_folder(run, "evals", columns)
+
+
+def panel(run: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Every measurement of the fixed panel: a row a task, ``step`` in front; columns as ``Reading.rows``."""
+    return _of_folder(run, "panel", columns)
+
+
+def _of_folder(run: Path, folder: str, columns: Sequence[str] | None) -> pd.DataFrame:
+    files = sorted((run / folder).glob("step_*.jsonl"))
+
+    def parse() -> tuple[pd.DataFrame, int]:
+        frames, skipped = [], 0
+        for file in files:
+            frame, bad = _lines(file)
+            frame.insert(0, "step", int(file.stem.removeprefix("step_")), allow_duplicates=False)
+            frames.append(frame)
+            skipped += bad
+        return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"step": []}, dtype=np.int64)), skipped
+
+    return _cached(run / f".{folder}.parquet", files, parse, columns)
+
+
+# --- the copy -------------------------------------------------------------------------------------------------------
+
+
+def _cached(copy: Path, sources: Sequence[Path], parse: Parse, columns: Sequence[str] | None) -> pd.DataFrame:
+    made_from = _signature(sources)
+    frame, skipped = _from_copy(copy, made_from, columns)
+    if frame is None:
+        frame, skipped = parse()
+        _write(copy, frame, {"made_from": made_from, "skipped": str(skipped)})
+    if columns is not None:
+        frame = frame.reindex(columns=list(columns))
+    frame.attrs["skipped"] = skipped
+    return frame
+
+
+def _signature(sources: Sequence[Path]) -> str:
+    """Names, sizes and times of change, taken before the reading: a file that grows meanwhile is read again."""
+    found = []
+    for path in sources:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append([path.name, stat.st_size, stat.st_mtime_ns])
+    return json.dumps([FORMAT, found])
+
+
+def _from_copy(copy: Path, made_from: str, columns: Sequence[str] | None) -> tuple[pd.DataFrame | None, int]:
+    """The copy if it was made from just these files; a damaged one counts as none."""
+    with contextlib.suppress(OSError, pa.ArrowException, KeyError, ValueError), pq.ParquetFile(copy) as file:
+        notes = file.schema_arrow.metadata
+        if notes[b"made_from"].decode() == made_from:
+            there = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+            return file.read(there, use_threads=False).to_pandas(), int(notes[b"skipped"])
+    return None, 0
+
+
+def _write(copy: Path, frame: pd.DataFrame, notes: dict[str, str]) -> None:
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(notes)
+    temporary = copy.with_name(f"{copy.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        pq.write_table(table, temporary, use_dictionary=list(frame.select_dtypes(include=["str"])))
+        os.replace(temporary, copy)
+    except OSError:  # a folder that only can be read, a full disk: the next reader parses again
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> tuple[pd.DataFrame, int]:
+    """The JSON objects of a file, and how many lines were none; a last line without its end is one of these."""
+    raw = path.read_bytes() if path.is_file() else b""
+    whole = raw[: raw.rfind(b"\n") + 1]
+    half_written = int(len(whole) < len(raw))
+    if not whole.strip():
+        return pd.DataFrame({"step": []}, dtype=np.int64), half_written
+    try:
+        options = pyarrow.json.ReadOptions(use_threads=False, block_size=len(whole) + 1)  # one block: one set of types
+        table = pyarrow.json.read_json(io.BytesIO(whole), read_options=options)
+        return _plain(table.to_pandas()), half_written
+    except (pa.ArrowException, UnicodeDecodeError):  # some line is broken
+        rows, bad = _one_by_one(whole)
+        return _plain(pd.DataFrame(rows, columns=None if rows else ["step"])), bad + half_written
+
+
+def _one_by_one(whole: bytes) -> tuple[list[dict], int]:
+    rows, bad = [], 0
+    for line in whole.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            bad += 1
+    return rows, bad
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns without a value are numbers that are not known; mixed and nested ones are text."""
+    for name in frame.select_dtypes(include=["object"]).columns:
+        values = frame[name].dropna()
+        if values.empty:
+            frame[name] = frame[name].astype(float)
+        elif not values.map(lambda v: isinstance(v, bool)).all():
+            frame[name] = frame[name].astype("str")
+    return frame
