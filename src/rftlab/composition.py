@@ -17,7 +17,6 @@ from rftlab.config import compose, keys
 from rftlab.core import InputError
 from rftlab.nearest import nearest, unknown_key
 
-
 PLUGINS = {
     "optuna": "hydra-optuna-sweeper",
     "joblib": "hydra-joblib-launcher",
