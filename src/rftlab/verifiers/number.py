@@ -35,7 +35,7 @@ class Number(Verifier):
     numbers (2 1/2), decimal commas and words are not understood.
 
     Args:
-        tolerance: largest absolute difference that still passes.
+        tolerance: largest absolute difference that still passes; ``task.meta["tolerance"]`` comes first.
     """
 
     def __init__(self, tolerance: float = 0.0) -> None:
@@ -49,7 +49,7 @@ class Number(Verifier):
         if found is None:
             return Verdict(0.0, False, Status.UNPARSABLE)
         said, value = found
-        passed = abs(value - gold) <= self.tolerance
+        passed = abs(value - gold) <= self._tolerance(task)
         return Verdict(float(passed), passed, answer=said)
 
     def gold(self, task: Task) -> str:
@@ -58,8 +58,9 @@ class Number(Verifier):
     def wrong(self, task: Task) -> list[str]:
         """Other numbers (``numerals.near``), one off by just over the tolerance, the answer in a line but the last."""
         gold = self._gold(task)
-        near = [*numerals.near(gold), gold + 2 * self.tolerance + Fraction(1, 10)]
-        different = [value for value in dict.fromkeys(near) if abs(value - gold) > self.tolerance]
+        tolerance = self._tolerance(task)
+        near = [*numerals.near(gold), gold + 2 * tolerance + Fraction(1, 10)]
+        different = [value for value in dict.fromkeys(near) if abs(value - gold) > tolerance]
         lines = [f"#### {value}" for value in different]
         return [*lines, f"{self.gold(task)}\nNo: {lines[-1]}", "", "####", "no number here"]
 
@@ -74,6 +75,10 @@ class Number(Verifier):
             "\\boxed{1} or rather \\boxed{x = %s}",
         ]
         return [f"#### {text}" for text in spelt] + [frame.replace("%s", spelt[-1]) for frame in frames]
+
+    def _tolerance(self, task: Task) -> Fraction:
+        own = task.meta.get("tolerance")
+        return self.tolerance if own is None else Fraction(str(own))
 
     def _gold(self, task: Task) -> Fraction:
         value = parse_number(task.answer)
