@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from rftlab.verifiers.pool import Item, VerifierPool, build_pool
 STEPS = "He buys 3 boxes of 12 eggs for $4.50 each. " * 7 + "\n"
 SECONDS = 3.0
 """Aimed at for each line of ``speed``."""
-WHOLE = ("exact", "json_schema", "length", "python")
+WHOLE = ("exact", "json_schema", "length", "python", "regex", "cruxeval", "code")
 """Verifiers that get their completions without steps before them."""
 
 
@@ -62,6 +63,9 @@ TASKS = {
     "composite": lambda i: task(i, str(i)),
     "python": lambda i: task(i, str(i)),
     "math": lambda i: task(i, [f"{i}", rf"\frac{{{i}}}{{7}}", f"({i}, {i + 1})", rf"{i}\sqrt{{2}}", f"x^2+{i}"][i % 5]),
+    "regex": lambda i: task(i, rf"So .*\b{i}\b", example=f"So it is {i}"),
+    "cruxeval": lambda i: task(i, f"[{i}]", mode="output", code="", input=str(i), output=f"[{i}]"),
+    "code": lambda i: task(i, "", code=f"def f(n):\n    return n + {i}", test_list=[f"assert f(2) == {i + 2}"]),
     "json_schema": lambda i: task(i, json.dumps({"n": i}), schema=json.dumps(SCHEMA)),
 }
 """Verifier -> its made-up tasks. Those that need a dataset's own rows are left out."""
@@ -85,10 +89,10 @@ def speed(workers: int) -> Iterator[str]:
     for name in TASKS:
         more = ["verifier.check.function=bench_verifiers.close_enough"] if name == "python" else []
         with build_pool(compose([f"verifier={name}", f"verifier.pool.workers={workers}", *more]).verifier) as pool:
-            few = items_of(name, pool.verifier, 400)
+            few = items_of(name, pool.verifier, 40 if name == "code" else 400)
             pool.grade(few)  # the workers are up and have imported what they need
             _, rate = timed(pool, few)
-            verdicts, rate = timed(pool, items_of(name, pool.verifier, int(min(100_000, max(400, SECONDS * rate)))))
+            verdicts, rate = timed(pool, items_of(name, pool.verifier, int(min(100_000, max(40, SECONDS * rate)))))
             passed, faults = sum(v.passed for v in verdicts), sum(not v.valid for v in verdicts)
             where = "in this process" if pool.verifier.trusted else f"{workers} workers"
         counts = f"{len(verdicts):>7,} verdicts {passed:>7,} passed {faults:>3} faults"
@@ -152,6 +156,7 @@ def main() -> None:
         "hanging": lambda: hanging(args.workers, args.deadline),
         "memory": lambda: memory(args.workers, args.count),
     }
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
     for name, lines in parts.items():
         if args.only in (None, name):
             for line in lines():

@@ -91,6 +91,8 @@ WRONG = [
     (["train", "--config-dir"], "lacks its value"),
     (["train", "--cfg", "jobs"], "--cfg jobs: wanted one of job"),
     (["train", "engine=sim", "sampler=bots", "sampler.selector.lam=7"], "sampler.selector.lam=7"),
+    (["train", "--dry-run", "verifier=composite", "verifier.check.passed=tags"], "one of the parts answer, format"),
+    (["train", "--dry-run", "verifier=python"], "verifier.check.function="),
     (["train", "hydra/launcher=nothing"], "There are: basic, local"),
     (["samplers", "--config-dir", "nowhere"], "no such folder"),
     (["validate", "dataset=file"], "dataset.path"),

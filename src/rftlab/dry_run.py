@@ -6,12 +6,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from rftlab import targets
 from rftlab.config import build_dataset, run_dir, schedule_reads_progress
+from rftlab.verifiers.base import Verifier
 
 
 def dry_run(name: str, cfg: Any) -> int:
     """Prints the configuration and the run directory after every check that needs no model."""
     where = ""
+    verifier = targets.build("verifier.check", cfg.verifier.check, Verifier)
+    verifier.limits(cfg.verifier.pool.deadline, cfg.verifier.pool.memory_gib)
     if name == "rescore":
         from rftlab.rescore import configuration, training_pool
 

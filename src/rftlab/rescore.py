@@ -183,13 +183,18 @@ def _share(passed: int, graded: int) -> str:
     return f"{passed:,} of {graded:,} passed" + (f" ({passed / graded:.4f})" if graded else "")
 
 
+def _beside(dataset: Any, verifier: Any) -> Any:
+    """The verifier's node where it finds the run's dataset, which some are told by (``by_source``)."""
+    return OmegaConf.create({"dataset": dataset, "verifier": OmegaConf.to_container(verifier, resolve=False)}).verifier
+
+
 def main(cfg: Any) -> Rescore:
     """The verb ``rescore``: grades, prints, writes."""
     from rftlab.verifiers.pool import build_pool
 
     of_run = configuration(cfg.run, cfg.replace)
     pool = training_pool(of_run, cfg.run)
-    with build_pool(cfg.verifier) as verifier:
+    with build_pool(_beside(of_run.dataset, cfg.verifier)) as verifier:
         found, rows = rescore(cfg.run, of_run.verifier.name, cfg.verifier.name, pool, verifier)
     out = Path(cfg.out) if cfg.out else Path(cfg.run) / "rescore" / cfg.verifier.name
     try:
