@@ -308,6 +308,35 @@ def runs_verb(args: list[str]) -> int:
     return show(chosen.folder, chosen.watch, chosen.json)
 
 
+def report_verb(args: list[str]) -> int:
+    """``rftlab report RUN``."""
+    parser = _parser("report")
+    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("--out", type=Path, help="where report.html, report.md and figures/ go; default: RUN")
+    chosen = parser.parse_args(args)
+    from rftlab.pages.run_page import report as write
+
+    print(write(chosen.run, chosen.out))
+    return 0
+
+
+def show_verb(args: list[str]) -> int:
+    """``rftlab show RUN``."""
+    parser = _parser("show")
+    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("--step", type=int, help="of this step; default: the last, with --task all")
+    parser.add_argument("--task", help="of this task: its id or how that begins")
+    order = parser.add_mutually_exclusive_group()
+    order.add_argument("--worst", type=int, nargs="?", const=5, metavar="N", help="N of the lowest score (5)")
+    order.add_argument("--best", type=int, nargs="?", const=5, metavar="N", help="N of the highest score (5)")
+    parser.add_argument("--failed", action="store_true", help="only those that did not pass")
+    chosen = parser.parse_args(args)
+    from rftlab import show
+
+    show.show(chosen.run, show.Wanted(chosen.step, chosen.task, chosen.worst, chosen.best, chosen.failed))
+    return 0
+
+
 VERBS: dict[str, Verb] = {
     "train": Verb(hydra_verb("train"), "train [KEY=VALUE …]", "one run, or a sweep with -m; repeated, it resumes"),
     "eval": Verb(hydra_verb("eval"), "eval [KEY=VALUE …]", "a model, or the adapter of a run, on an evaluation set"),
@@ -316,6 +345,8 @@ VERBS: dict[str, Verb] = {
     "rescore": Verb(rescore_verb, "rescore RUN verifier=NAME", "the saved completions of a run by another verifier"),
     "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
     "runs": Verb(runs_verb, "runs [DIR] [--watch]", "how the runs under a folder stand: state, step, accuracy, ETA"),
+    "report": Verb(report_verb, "report RUN [--out DIR]", "the page of one run: HTML, Markdown, figures"),
+    "show": Verb(show_verb, "show RUN [--step N] [--task ID] …", "completions of a run, their verdicts and advantages"),
     "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers and their parts, or all about one"),
     "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
     "verifiers": Verb(listing_verb("verifier"), "verifiers [NAME]", "the verifiers, or everything about one"),

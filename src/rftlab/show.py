@@ -1,0 +1,193 @@
+"""The verb ``show``: completions of a run, their verdicts and advantages, in a terminal or a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from rftlab import curves
+from rftlab.core import InputError
+
+LIMIT = 10
+"""Completions shown when nothing says how many."""
+PROMPT = 400
+"""Characters of a prompt that are shown."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which completions; what is None does not choose."""
+
+    step: int | None = None
+    """None = the last one with completions, or with ``task`` every one."""
+    task: str | None = None
+    """A task's id, or its beginning."""
+    worst: int | None = None
+    """So many of the lowest score, and of equal ones the longest."""
+    best: int | None = None
+    failed: bool = False
+    """Only those that did not pass."""
+
+
+def show(run: Path, wanted: Wanted, file: TextIO | None = None) -> int:
+    """Prints the completions that ``wanted`` chooses; returns how many."""
+    steps = saved_steps(run)
+    rows, groups = read(run, steps, wanted), curves.groups(run)
+    out = Console(file=file, highlight=False, soft_wrap=True)
+    out.print(Text(told(run, rows, groups, wanted)))
+    picked = choose(rows, wanted)
+    for row in picked:
+        _print(out, row, advantage(run, row, rows, groups))
+    if (more := len(_passing(rows, wanted)) - len(picked)) > 0:
+        out.print(Text(f"{more:,} more: --worst N, --best N and --task ID choose among them"))
+    return len(picked)
+
+
+def saved_steps(run: Path) -> dict[int, Path]:
+    """Step -> file, of the steps whose completions were saved. ``InputError`` when there are none."""
+    if not (run / "run.json").is_file() and not (run / "completions").is_dir():
+        raise InputError(f"{run} is no run: no run.json there; give a run's directory, as outputs/NAME/…/seed0")
+    found = {int(p.stem.removeprefix("step_")): p for p in sorted((run / "completions").glob("step_*.jsonl"))}
+    if not found:
+        raise InputError(f"{run} has saved no completion: train with tracking.save_completions=8, or -1 for all")
+    return found
+
+
+def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> list[dict[str, Any]]:
+    """The saved completions of the step, or of the task, in the order in which they were saved."""
+    if wanted.step is not None and wanted.step not in steps:
+        near = min(steps, key=lambda step: abs(step - wanted.step))  # type: ignore[operator]
+        raise InputError(
+            f"{run} has no completions of step {wanted.step}; it has {len(steps):,} steps from {min(steps)} to "
+            f"{max(steps)}: --step {near}"
+        )
+    if wanted.step is not None:
+        files = [steps[wanted.step]]
+    else:
+        files = [steps[max(steps)]] if wanted.task is None else list(steps.values())
+    rows = [row for file in files for row in lines(file)]
+    if wanted.task is None:
+        return rows
+    of_task = [row for row in rows if str(row["task"]).startswith(wanted.task)]
+    if not of_task:
+        where = f"step {wanted.step}" if wanted.step is not None else "any step"
+        raise InputError(
+            f"no completion of task {wanted.task} was saved in {where} of {run}; rftlab show {run} shows some, and "
+            "tracking.save_completions=-1 keeps all"
+        )
+    return of_task
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    """The rows of a file of completions; damaged lines are left out."""
+    rows = []
+    for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and {"step", "task", "text", "score"} <= row.keys():
+            rows.append(row)
+    return rows
+
+
+def choose(rows: Sequence[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
+    """The rows that are shown."""
+    kept = _passing(rows, wanted)
+    if wanted.worst is not None:
+        return sorted(kept, key=lambda row: (row["score"], -row["tokens"]))[: wanted.worst]
+    if wanted.best is not None:
+        return sorted(kept, key=lambda row: (-row["score"], row["tokens"]))[: wanted.best]
+    return kept[:LIMIT]
+
+
+def _passing(rows: Sequence[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
+    return [row for row in rows if not (wanted.failed and row["passed"])]
+
+
+def told(run: Path, rows: Sequence[dict[str, Any]], groups: pd.DataFrame, wanted: Wanted) -> str:
+    """How many of the rollouts were saved."""
+    of_step = groups if wanted.step is None and wanted.task is not None else _of_steps(groups, rows)
+    if wanted.task is not None and len(of_step):
+        of_step = of_step[of_step["task"].str.startswith(wanted.task)]
+    generated = int(of_step["rollouts"].sum()) if len(of_step) else 0
+    steps = sorted({row["step"] for row in rows})
+    where = f"step {steps[0]}" if len(steps) == 1 else f"{len(steps):,} steps"
+    text = f"{run}, {where}: {len(rows):,} of {generated:,} rollouts were saved"
+    return text + (" (all of a next run: tracking.save_completions=-1)" if len(rows) < generated else "")
+
+
+def _of_steps(groups: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    return groups[groups["step"].isin({row["step"] for row in rows})] if len(groups) else groups
+
+
+def advantage(
+    run: Path, row: dict[str, Any], rows: Sequence[dict[str, Any]], groups: pd.DataFrame
+) -> tuple[float | None, str]:
+    """The advantage that a rollout had in its group, or None, and in a few words why.
+
+    Exact for a group that was trained on whole, against its own mean. Its rewards are those saved; when not all were,
+    they follow from wins and trials if rewards are 0 and 1. A sampler that trains on a part of a group, or gives a
+    baseline, had another one; no record says so.
+    """
+    if not len(groups):
+        return None, "no groups.jsonl"
+    mine = groups[(groups["step"] == row["step"]) & (groups["task"] == row["task"])]
+    if len(mine) != 1:
+        return None, "not in groups.jsonl" if not len(mine) else "of a task that was probed, too"
+    group = mine.iloc[0]
+    if row["status"] == "fault":
+        return None, "a fault is no trial"
+    if not group["trained"]:
+        return None, "group not trained on"
+    saved = [r for r in rows if r["step"] == row["step"] and r["task"] == row["task"] and r["status"] != "fault"]
+    if len(saved) >= group["trials"]:
+        scores = np.array([r["score"] for r in saved], float)
+    elif all(r["score"] == float(r["passed"]) for r in saved):
+        scores = np.array([1.0] * int(group["wins"]) + [0.0] * int(group["trials"] - group["wins"]))
+    else:
+        return None, "the group's other rewards were not saved"
+    from rftlab.grpo import advantages
+
+    same = np.flatnonzero(scores == row["score"])
+    return float(advantages(scores, scale=_scale(run))[same[0]]), "" if same.size else "unknown"
+
+
+def _scale(run: Path) -> str:
+    from omegaconf import OmegaConf
+
+    return str(OmegaConf.load(run / "config.yaml").algo.advantage)
+
+
+def _print(out: Console, row: dict[str, Any], gained: tuple[float | None, str]) -> None:
+    value, why = gained
+    weight = f"advantage {value:+.2f}" if value is not None else f"no advantage ({why})"
+    verdict = "passed" if row["passed"] else "failed" if row["status"] == "ok" else str(row["status"])
+    head = (
+        f"step {row['step']}  task {row['task']}  {verdict}  score {row['score']:g}  {weight}  {row['tokens']} tokens"
+    )
+    head += "  cut at max_new_tokens" if row["finish"] == "length" else ""
+    style = "green" if row["passed"] else "red"
+    out.print(Rule(Text(head, style), align="left") if out.is_terminal else Text("\n" + head))
+    prompt = visible(str(row["prompt"]))
+    if len(prompt) > PROMPT:
+        prompt = f"{prompt[:PROMPT]}… ({len(prompt):,} characters)"
+    parsed = "nothing was parsed" if row["parsed"] is None else f"parsed {visible(str(row['parsed']))}"
+    for label, text in (("prompt", prompt), ("answer", f"{visible(str(row['answer']))}  ({parsed})")):
+        out.print(Text.assemble((f"{label:<8}", "dim"), text))
+    out.print(Text.assemble(("wrote   ", "dim"), visible(str(row["text"]))))
+
+
+def visible(text: str) -> str:
+    """Without control characters that would act on a terminal; each is shown as its Unicode picture."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f]", lambda m: chr(0x2400 + ord(m[0])), re.sub(r"[\x7f-\x9f]", "\ufffd", text))
