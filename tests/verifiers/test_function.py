@@ -98,7 +98,7 @@ def test_a_function_that_hangs_is_stopped(make: Make) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("def f(answer, gold): return 1", "f(answer, gold): wanted f(text, task), or as in TRL"),
+        ("def f(answer, gold): return 1", "f(answer, gold): wanted f(text, task) or TRL's f(completions, **columns)"),
         ("async def f(text, task): return 1", "async"),
         ("def f(completions, completion_ids): return [1]", "completion_ids"),
         ("f = 3", "int, no function"),

@@ -81,7 +81,7 @@ class Function(Verifier):
             raise InputError(f"{self.function} is async: wanted a plain function")
         if not self.trl and not {"text", "task"} <= set(parameters):
             raise InputError(
-                f"{self.function}({', '.join(parameters)}): wanted f(text, task), or f(completions, **columns) like TRL"
+                f"{self.function}({', '.join(parameters)}): wanted f(text, task) or TRL's f(completions, **columns)"
             )
         wanted = [name for name in TOKENS if name in parameters and parameters[name].default is inspect.Parameter.empty]
         if self.trl and wanted:
