@@ -96,7 +96,7 @@ def _json(path: Path, records: str | None) -> Found:
         text = file.read()
     content = _loaded(text)
     if content is None:  # several objects are no JSON
-        yield from _objects(text.splitlines())
+        yield from _objects(text.split("\n"))  # not splitlines: a text may hold other line ends
         return
     if isinstance(content, dict):
         content = _records(path, content, records)
