@@ -114,7 +114,7 @@ def symbolic(gold: str, said: str, slack: Slack = Slack()) -> bool:
     if left is None or right is None:
         return False
     if slack != Slack() and (values := _values(left, right)):
-        return abs(values[0] - values[1]) <= slack.around(Fraction(str(abs(values[0]))))
+        return abs(values[0] - values[1]) <= slack.around(values[0])
     if getattr(left, "is_symbol", False) or getattr(right, "is_symbol", False):
         return left == right or _same(left, right)
     # The order matters: math-verify follows the form of its first argument.

@@ -22,6 +22,7 @@ _SPELLINGS = [
     (re.compile(pattern), kept)
     for pattern, kept in (
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\.?", ""),
+        (r"(?<!\\)\\[()\[\]]", " "),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", ""),
         (r"(?<=[0-9])(?:\\,|\\!|\{,\}|~|\\ )(?=[0-9]{3}(?![0-9]))", ""),
         (r"(?<=[0-9]),\\! (?=[0-9]{3})", ","),
@@ -76,7 +77,10 @@ _MATRIX = re.compile(
     r"(?P<body>.*)\\end\{(?P=name)\}"
 )
 _MEMBER = re.compile(r"[A-Za-z]\s*\\in(?![a-zA-Z])")
-_UNIT = re.compile(r"(?<=[0-9a-zA-Z)}\]%])\s*\\text\s?\{\s*([^{}\s][^{}]{0,60})\}.{0,60}$")
+_UNIT = re.compile(
+    r"(?<=[0-9a-zA-Z)}\]%!])\s*\\text\s?\{\s*([^{}\s][^{}]{0,60})\}"
+    r"(?:\s|\^\{?-?[0-9]\}?|/|\\cdot|\\text\s?\{[^{}]{0,60}\})*$"
+)
 _RATIO = re.compile(r"[-+0-9./ ]+(?::[-+0-9./ ]+)+")
 _THOUSANDS = re.compile(r"(?:[A-Za-z]\s*=\s*)?[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9,])")
 

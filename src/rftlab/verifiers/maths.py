@@ -123,8 +123,8 @@ def _brackets_fit(gold: Group, said: Group) -> bool:
 
 
 def _relation(gold: Node, said: Node) -> bool:
-    """Whether an interval is the solution of an inequality, which math-verify can tell."""
-    one, other = write(gold), write(said)
-    if not any(sign in one for sign in RELATIONS) or len(one + other) > SHOWN:
+    """Whether one is an inequality and the other the interval that solves it, which math-verify can tell."""
+    texts = sorted((write(gold), write(said)), key=lambda text: not any(sign in text for sign in RELATIONS))
+    if not any(sign in texts[0] for sign in RELATIONS) or len(texts[0] + texts[1]) > SHOWN:
         return False
-    return symbolic(one, other)
+    return symbolic(*texts)

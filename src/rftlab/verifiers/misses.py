@@ -104,7 +104,7 @@ def _leaf_spellings(gold: str) -> Iterator[str]:
         yield core.replace("\\frac", "\\dfrac")
         yield core.replace("(", "\\left(").replace(")", "\\right)")
         yield rf"\displaystyle {core} ."
-        if not re.search(r"[=<>:_,]|[a-z]\.|\\[lg]e|\\ne|\\infty|\\text|\\in|\\[a-z]*dots", core):
+        if not re.search(r"[=<>:_,]|[a-z]\.|\\[lg]e|\\ne|\\div|\\infty|\\text|\\in|\\[a-z]*dots", core):
             yield rf"z = {core}"
             yield rf"{core} \text{{ units}}"
             yield rf"\frac{{2({core})}}{{2}}"
