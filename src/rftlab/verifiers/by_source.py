@@ -1,0 +1,73 @@
+"""Every task of a mixture is graded by the verifier that its own dataset brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rftlab.core import Task, Verdict
+from rftlab.verifiers.base import Verifier
+
+
+class BySource(Verifier):
+    """Hands a task to the verifier of the part that ``task.meta["source"]`` names.
+
+    Args:
+        parts: as in ``dataset=mix``.
+        eval_parts: as in ``dataset=mix``.
+        config_dir: as in ``dataset=mix``.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, Any] | Sequence[str] | None = None,
+        eval_parts: Mapping[str, Any] | Sequence[str] | None = None,
+        config_dir: str | None = None,
+    ) -> None:
+        self.checks: dict[str, Verifier] = {}
+        self._limits: list[tuple[float, float | None]] = []
+        for name, node in _verifiers(parts, eval_parts, config_dir).items():
+            from rftlab import targets
+
+            check = targets.build(f"the verifier of part {name}", node.check, Verifier)
+            self.checks[name] = check
+            if not check.trusted:
+                self._limits.append(check.limits(node.pool.deadline, node.pool.memory_gib))
+        self.trusted = all(check.trusted for check in self.checks.values())
+
+    def runs(self, task: Task) -> bool:
+        return self._of(task).runs(task)
+
+    def limits(self, deadline: float, memory_gib: float | None) -> tuple[float, float | None]:
+        """The largest of the parts' limits and of those configured."""
+        seconds, sizes = zip((deadline, memory_gib), *self._limits, strict=True)
+        return max(seconds), None if None in sizes else max(sizes)
+
+    def grade(self, text: str, task: Task) -> Verdict:
+        return self._of(task).grade(text, task)
+
+    def gold(self, task: Task) -> str:
+        return self._of(task).gold(task)
+
+    def wrong(self, task: Task) -> list[str]:
+        return self._of(task).wrong(task)
+
+    def alike(self, task: Task) -> list[str]:
+        return self._of(task).alike(task)
+
+    def _of(self, task: Task) -> Verifier:
+        source = task.meta.get("source")
+        if source not in self.checks:
+            there = ", ".join(self.checks) or "none"
+            raise ValueError(f"no verifier for source {source!r}: dataset=mix names {there}")
+        return self.checks[source]
+
+
+def _verifiers(parts: Any, eval_parts: Any, config_dir: str | None) -> dict[str, Any]:
+    """Part -> its ``verifier`` node; of a part to train on and to evaluate on, the former's."""
+    if parts is None:
+        return {}
+    from rftlab.datasets.parts import read
+
+    train, held_out = read(parts, eval_parts, config_dir)
+    return {name: part.cfg.verifier for name, part in (held_out | train).items()}
