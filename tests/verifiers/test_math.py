@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 from fractions import Fraction
@@ -160,6 +161,14 @@ def test_of_several_boxes_the_last_one_counts() -> None:
     assert MATHS.grade(r"\boxed{5}, perhaps \boxed{6}", task("6")).passed
 
 
+def test_any_of_the_alternatives_of_a_gold_answer_passes() -> None:
+    gold = r"\sqrt{8} \text{ OR } 2\sqrt{2} \text{ OR } 2.83"
+    for said in (gold, r"2\sqrt{2}", "2.83"):
+        assert passes(gold, said)
+    assert not passes(gold, "2.84") and not passes(gold, r"\sqrt{2}")
+    assert judged([gold]) == ([], [])
+
+
 def test_without_an_answer_a_completion_is_unparsable_and_without_a_gold_answer_it_is_the_graders_failure() -> None:
     for text in ("", "I do not know", r"\boxed{}", r"\boxed{" + "9" * 5000 + "}"):
         assert MATHS.grade(text, task("5")).status is Status.UNPARSABLE
@@ -237,3 +246,12 @@ def test_the_gold_answer_and_its_other_spellings_pass_and_no_near_miss_does() ->
 def test_math500_accepts_its_gold_answers_and_refuses_what_is_near_them(data: Path) -> None:
     lines = (data / "math-eval" / "math500.jsonl").read_text().splitlines()
     assert judged([json.loads(line)["answer"] for line in lines[::5]]) == ([], [])
+
+
+def test_completions_of_a_real_model_are_judged_as_they_were_recorded(data: Path) -> None:
+    """1,500 of a 3B model on AIME 2024: those recorded as right pass, and no other."""
+    with gzip.open(data / "reasoning-gym-eval" / "llama3b_rl_step400_aime2024.json.gz") as file:
+        results = [r for c in json.load(file)["categories"] for d in c["datasets"] for r in d["results"]]
+    recorded = [(r["expected_answer"], c["full_model_response"], c["score"]) for r in results for c in r["completions"]]
+    wrong = [text for gold, text, score in recorded if MATHS.grade(text, task(gold)).passed != (score == 1)]
+    assert len(recorded) == 1500 and wrong == []

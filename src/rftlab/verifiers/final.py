@@ -21,7 +21,8 @@ _BARE = re.compile(r"[-+0-9.(\[{\\]")
 def final_answer(text: str) -> str | None:
     r"""The answer of a completion as written; None if it states none.
 
-    The first of these that is there, its last occurrence each::
+    What follows the last ``</think>``, and in it what the last ``<answer>`` holds, if they are there. Then the first of
+    these that is there, its last occurrence each::
 
         what \boxed{} holds        "\boxed{1} ... so \boxed{\frac12}"     -> "\frac12"
         the line after ####        "#### 72 clips"                         -> "72 clips"
@@ -33,8 +34,14 @@ def final_answer(text: str) -> str | None:
     A box that was opened and never closed is read to the end of its line. An empty box is no answer, even if another
     stands before it: the last one counts.
     """
+    text = text.rpartition("</think>")[2].strip() or text
+    _, tag, tagged = text.rpartition("<answer>")
+    if tag:
+        text = tagged.partition("</answer>")[0].strip()
     if (box := last_box(text)) is not None:
         return box.strip() or None
+    if tag:
+        return _statement(text[:LINE]) or None
     _, mark, after = text.rpartition("####")
     if mark and (line := after[:LINE].lstrip(" \t").partition("\n")[0].strip()):
         return line
@@ -49,7 +56,7 @@ def final_answer(text: str) -> str | None:
 
 def _statement(rest: str) -> str:
     """What "the answer is" is followed by: the formulas of its sentence if it has some, else the sentence."""
-    sentence = re.split(r"\.\s|\n", rest, maxsplit=1)[0].strip().strip("*").strip()
+    sentence = re.split(r"\.\s|\n|</", rest, maxsplit=1)[0].strip().strip("*").strip()
     formulas = _formulas(rest if _DELIMITER.match(rest) else sentence)
     if formulas and not _BARE.match(_DELIMITER.sub("$", sentence)):
         return _run(rest if _DELIMITER.match(rest) else sentence, formulas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ LENGTH = 3000
 """Characters of an answer; what is longer is none."""
 SHOWN = 200
 """Characters of an answer that a verdict keeps."""
+_OR = re.compile(r"\\text\s?\{\s*OR\s*\}")
 RELATIONS = ("<", ">", "\\le", "\\ge")
 
 
@@ -59,8 +61,8 @@ class Maths(Verifier):
         said = final_answer(text)
         if said is None or len(said) > LENGTH:
             return Verdict(0.0, False, Status.UNPARSABLE)
-        gold = read(task.answer)
-        passed = same(gold, read(said, thousands=isinstance(gold, str)), self._slack(task))
+        slack = self._slack(task)
+        passed = any(same(gold, read(said, thousands=isinstance(gold, str)), slack) for gold in alternatives(task))
         return Verdict(float(passed), passed, answer=said[:SHOWN])
 
     def gold(self, task: Task) -> str:
@@ -68,7 +70,7 @@ class Maths(Verifier):
 
     def wrong(self, task: Task) -> list[str]:
         """Another value, sign, digit, order, bracket; a part too few or too many; the answer in a box but the last."""
-        near = misses.maths(read(task.answer), self._slack(task))
+        near = misses.maths(alternatives(task)[-1], self._slack(task))
         listed = [rf"\boxed{{{task.answer}}} or rather \boxed{{{other}}}" for other in near[:1]]
         return [*(rf"So it is \boxed{{{other}}}." for other in near), *listed, r"\boxed{}", "I do not know", ""]
 
@@ -78,12 +80,18 @@ class Maths(Verifier):
         frames = ["\\[\\boxed{ %s }\\]", "\\boxed{\\text{nothing}} no: \\boxed{%s}."]
         if not set("\n$") & set(answer):
             frames += ["#### %s", "Step 1.\nThe final answer is $%s$."]
-        spelt = misses.spellings(read(answer))
+        spelt = misses.spellings(alternatives(task)[-1])
         return [frame.replace("%s", answer) for frame in frames] + [rf"\boxed{{{other}}}" for other in spelt]
 
     def _slack(self, task: Task) -> Slack:
         own = task.meta.get("tolerance")
         return Slack(self.tolerance if own is None else Fraction(str(own)), self.relative)
+
+
+def alternatives(task: Task) -> list[Node]:
+    r"""The gold answers, any of which will do: some authors write ``0.09 \text{ OR } \frac{9}{100}``."""
+    each = _OR.split(task.answer)
+    return [read(text) for text in ([task.answer, *each] if len(each) > 1 else each)]
 
 
 def same(gold: Node, said: Node, slack: Slack) -> bool:
