@@ -249,9 +249,9 @@ def test_math500_accepts_its_gold_answers_and_refuses_what_is_near_them(data: Pa
 
 
 def test_completions_of_a_real_model_are_judged_as_they_were_recorded(data: Path) -> None:
-    """1,500 of a 3B model on AIME 2024: those recorded as right pass, and no other."""
+    """Of a 3B model on AIME 2024, every third: those recorded as right pass, and no other."""
     with gzip.open(data / "reasoning-gym-eval" / "llama3b_rl_step400_aime2024.json.gz") as file:
         results = [r for c in json.load(file)["categories"] for d in c["datasets"] for r in d["results"]]
     recorded = [(r["expected_answer"], c["full_model_response"], c["score"]) for r in results for c in r["completions"]]
-    wrong = [text for gold, text, score in recorded if MATHS.grade(text, task(gold)).passed != (score == 1)]
+    wrong = [text for gold, text, score in recorded[::3] if MATHS.grade(text, task(gold)).passed != (score == 1)]
     assert len(recorded) == 1500 and wrong == []
