@@ -169,11 +169,16 @@ def test_any_of_the_alternatives_of_a_gold_answer_passes() -> None:
     assert judged([gold]) == ([], [])
 
 
-def test_without_an_answer_a_completion_is_unparsable_and_without_a_gold_answer_it_is_the_graders_failure() -> None:
+def test_without_an_answer_a_completion_is_unparsable_and_without_a_whole_gold_answer_it_is_the_graders_failure() -> (
+    None
+):
     for text in ("", "I do not know", r"\boxed{}", r"\boxed{" + "9" * 5000 + "}"):
         assert MATHS.grade(text, task("5")).status is Status.UNPARSABLE
     with pytest.raises(ValueError, match="empty"):
         MATHS.grade(r"\boxed{}", task(" "))
+    with pytest.raises(ValueError, match="never closed"):
+        MATHS.grade(r"\boxed{\frac{1}{2}}", task(r"\frac{1}{2"))
+    assert passes(r"\{1, 2\}", r"\left\{ 2, 1 \right\}")
 
 
 def test_a_tolerance_is_absolute_or_relative_and_a_task_may_bring_its_own() -> None:

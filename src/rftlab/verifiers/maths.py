@@ -20,6 +20,7 @@ LENGTH = 3000
 SHOWN = 200
 """Characters of an answer that a verdict keeps."""
 _OR = re.compile(r"\\text\s?\{\s*OR\s*\}")
+_ESCAPED = re.compile(r"\\[{}]")
 RELATIONS = ("<", ">", "\\le", "\\ge")
 
 
@@ -58,6 +59,8 @@ class Maths(Verifier):
     def grade(self, text: str, task: Task) -> Verdict:
         if not task.answer.strip():
             raise ValueError("the gold answer is empty")
+        if (braces := _ESCAPED.sub("", task.answer)).count("{") != braces.count("}"):
+            raise ValueError(f"the gold answer {task.answer[:80]!r} has a brace that is never closed, or one too many")
         said = final_answer(text)
         if said is None or len(said) > LENGTH:
             return Verdict(0.0, False, Status.UNPARSABLE)
