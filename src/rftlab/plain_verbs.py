@@ -1,0 +1,100 @@
+"""The verbs that take arguments instead of a configuration."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+
+def _parser(verb: str) -> argparse.ArgumentParser:
+    from rftlab.cli import VERBS
+
+    return _Parser(prog=f"rftlab {verb}", description=VERBS[verb].says)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        from rftlab.core import InputError
+
+        raise InputError(f"{message}; {self.format_usage()}")
+
+
+def listing_verb(group: str) -> Callable[[list[str]], int]:
+    """``rftlab samplers [NAME]`` and its like."""
+
+    def run(args: list[str]) -> int:
+        parser = _parser(f"{group}s")
+        parser.add_argument("name", nargs="?", help="one of them: everything about it")
+        parser.add_argument("--config-dir", type=Path, help="a folder with your own configuration groups")
+        chosen = parser.parse_args(args)
+        if chosen.config_dir and not chosen.config_dir.is_dir():
+            parser.error(f"--config-dir {chosen.config_dir}: no such folder")
+        extra = [chosen.config_dir] if chosen.config_dir else []
+        if group == "sampler":
+            from rftlab import sampler_pages
+
+            sampler_pages.show(chosen.name, extra)
+        else:
+            from rftlab import option_pages
+
+            option_pages.show(group, chosen.name, extra)
+        return 0
+
+    return run
+
+
+def export(args: list[str]) -> int:
+    """``rftlab export RUN``."""
+    parser = _parser("export")
+    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("--merge", action="store_true", help="write the whole model with the adapter in it")
+    parser.add_argument("--weights", choices=("best", "last"), default="best", help="by evaluation, or the last step's")
+    parser.add_argument("--out", type=Path, help="where to write; default: RUN/export, or RUN/export-merged")
+    chosen = parser.parse_args(args)
+    from rftlab.export import export as export_run
+
+    print(export_run(chosen.run, chosen.out, chosen.merge, chosen.weights))
+    return 0
+
+
+def runs_verb(args: list[str]) -> int:
+    """``rftlab runs [DIR]``."""
+    parser = _parser("runs")
+    parser.add_argument("folder", nargs="?", default="outputs", type=Path, metavar="DIR", help="default: outputs")
+    parser.add_argument("--watch", action="store_true", help="keep the table up to date, until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="every run as JSON")
+    chosen = parser.parse_args(args)
+    from rftlab.runs_table import main as show
+
+    return show(chosen.folder, chosen.watch, chosen.json)
+
+
+def report_verb(args: list[str]) -> int:
+    """``rftlab report RUN``."""
+    parser = _parser("report")
+    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("--out", type=Path, help="where report.html, report.md and figures/ go; default: RUN")
+    chosen = parser.parse_args(args)
+    from rftlab.pages.run_page import report as write
+
+    print(write(chosen.run, chosen.out))
+    return 0
+
+
+def show_verb(args: list[str]) -> int:
+    """``rftlab show RUN``."""
+    parser = _parser("show")
+    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("--step", type=int, help="of this step; default: the last, with --task all")
+    parser.add_argument("--task", help="of this task: its id or how that begins")
+    order = parser.add_mutually_exclusive_group()
+    order.add_argument("--worst", type=int, nargs="?", const=5, metavar="N", help="N of the lowest score (5)")
+    order.add_argument("--best", type=int, nargs="?", const=5, metavar="N", help="N of the highest score (5)")
+    parser.add_argument("--failed", action="store_true", help="only those that did not pass")
+    chosen = parser.parse_args(args)
+    from rftlab import show
+
+    show.show(chosen.run, show.Wanted(chosen.step, chosen.task, chosen.worst, chosen.best, chosen.failed))
+    return 0
