@@ -39,6 +39,7 @@ def checks(cfg: Any) -> Iterator[Check]:
     yield _outputs(Path(cfg.outputs_dir))
     yield _wandb()
     yield _device(cfg.threads)
+    yield _sandbox()
     from rftlab.lab import fitting
 
     dataset = fitting(cfg)
@@ -75,6 +76,13 @@ def _device(threads: int) -> Check:
         gib = torch.cuda.get_device_properties(0).total_memory / 2**30
         return Check("device", True, f"{torch.cuda.get_device_name(0)}, {gib:.0f} GiB")
     return Check("device", True, f"CPU, {os.cpu_count()} cores, threads={threads}; no GPU is visible to torch")
+
+
+def _sandbox() -> Check:
+    """Always shown: what a program of a model could do here. Wrong only where none can be run at all."""
+    from rftlab.sandbox.levels import protection, working
+
+    return Check("sandbox", bool(working()), protection())
 
 
 def _verifier(cfg: Any, dataset: Any) -> Check:

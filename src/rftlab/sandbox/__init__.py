@@ -6,6 +6,7 @@
 ``codec``    values between processes as data
 ``serve``    the candidate's side: answers calls
 ``judge``    the side that holds the expected values: runs the tests, asks the candidate for values
-``script``   a program that reads standard input
+``watched``  tests that go on after a failure
+``script``    a program that reads standard input
 ``grading``  the two sides brought together
 """

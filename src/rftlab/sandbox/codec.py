@@ -4,15 +4,12 @@ A plain value is JSON itself (null, true, 1, 1.5, "a"), any other a list [tag, c
 number that only its owner can turn back into the object.
 """
 
-import base64
 import builtins
 import collections
 import collections.abc
-import datetime
-import decimal
-import fractions
 import json
-import types
+import os
+import sys
 
 MAX_BYTES = 16 * 2**20
 """Of one message."""
@@ -26,11 +23,13 @@ class BadMessage(ValueError):
 
 
 def send(channel, message):
-    """One message over a socket."""
+    """One message over the descriptor of a socket."""
     content = json.dumps(message).encode()
     if len(content) > MAX_BYTES:
         raise MemoryError(f"a message of {len(content):,} bytes")
-    channel.sendall(len(content).to_bytes(4, "big") + content)
+    view = memoryview(len(content).to_bytes(4, "big") + content)
+    while view:
+        view = view[os.write(channel, view) :]
 
 
 def receive(channel):
@@ -47,7 +46,7 @@ def receive(channel):
 def _exactly(channel, size):
     content = bytearray()
     while len(content) < size:
-        block = channel.recv(min(size - len(content), 1 << 16))
+        block = os.read(channel, min(size - len(content), 1 << 16))
         if not block:
             raise EOFError
         content += block
@@ -60,8 +59,11 @@ def encode(value, opaque):
         return value
     if isinstance(value, int):
         return value if -SMALL < value < SMALL else ["int", hex(value)]
-    for tag, kind, content, _ in SCALARS:
+    for tag, (kind, content, _) in SCALARS.items():
         if isinstance(value, kind):
+            return [tag, content(value)]
+    for tag, (module, content, _) in LIBRARY.items():
+        if module in sys.modules and isinstance(value, getattr(sys.modules[module], tag)):
             return [tag, content(value)]
     for tag, kind in PAIRS.items():
         if isinstance(value, kind):
@@ -108,7 +110,10 @@ def decode(node, opaque):
         return opaque(content)
     if tag == "int":
         return int(content, 16)
-    return DECODED[tag](content)
+    if tag in LIBRARY:
+        module, _, back = LIBRARY[tag]
+        return back(getattr(__import__(module), tag), content)
+    return SCALARS[tag][2](content)
 
 
 DECODING_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError, OverflowError)
@@ -121,30 +126,27 @@ def _iterator(items, more):
         raise MemoryError(f"an iterator of more than {MAX_ITEMS:,} items")
 
 
-def _base64(value):
-    return base64.b64encode(value).decode()
-
-
-SCALARS = (
-    ("bytes", bytes, _base64, base64.b64decode),
-    ("bytearray", bytearray, _base64, lambda text: bytearray(base64.b64decode(text))),
-    ("complex", complex, lambda z: [z.real, z.imag], lambda parts: complex(*parts)),
-    ("range", range, lambda r: [r.start, r.stop, r.step], lambda parts: range(*parts)),
-    ("decimal", decimal.Decimal, str, decimal.Decimal),
-    ("fraction", fractions.Fraction, lambda q: [q.numerator, q.denominator], lambda parts: fractions.Fraction(*parts)),
-    ("datetime", datetime.datetime, datetime.datetime.isoformat, datetime.datetime.fromisoformat),
-    ("date", datetime.date, datetime.date.isoformat, datetime.date.fromisoformat),
-    ("time", datetime.time, datetime.time.isoformat, datetime.time.fromisoformat),
-    (
-        "timedelta",
-        datetime.timedelta,
+SCALARS = {
+    "bytes": (bytes, bytes.hex, bytes.fromhex),
+    "bytearray": (bytearray, bytearray.hex, bytearray.fromhex),
+    "complex": (complex, lambda z: [z.real, z.imag], lambda parts: complex(*parts)),
+    "range": (range, lambda r: [r.start, r.stop, r.step], lambda parts: range(*parts)),
+    "ellipsis": (type(...), lambda _: None, lambda _: ...),
+}
+"""Tag: type, to content, from content."""
+LIBRARY = {
+    "Decimal": ("decimal", str, lambda kind, text: kind(text)),
+    "Fraction": ("fractions", lambda q: [q.numerator, q.denominator], lambda kind, parts: kind(*parts)),
+    "datetime": ("datetime", lambda d: d.isoformat(), lambda kind, text: kind.fromisoformat(text)),
+    "date": ("datetime", lambda d: d.isoformat(), lambda kind, text: kind.fromisoformat(text)),
+    "time": ("datetime", lambda d: d.isoformat(), lambda kind, text: kind.fromisoformat(text)),
+    "timedelta": (
+        "datetime",
         lambda d: [d.days, d.seconds, d.microseconds],
-        lambda parts: datetime.timedelta(*parts),
+        lambda kind, parts: kind(*parts),
     ),
-    ("ellipsis", types.EllipsisType, lambda _: None, lambda _: ...),
-    ("notimplemented", types.NotImplementedType, lambda _: None, lambda _: NotImplemented),
-)
-DECODED = {tag: back for tag, _, _, back in SCALARS}
+}
+"""Name of the type: its module, to content, from content. Imported only where a value needs it: each costs a start."""
 PAIRS = {
     "counter": collections.Counter,
     "defaultdict": collections.defaultdict,

@@ -16,6 +16,7 @@ from rftlab.core import InputError
 from rftlab.sandbox.levels import CHOICES, Level, choose
 from rftlab.sandbox.process import Limits, Process, SandboxError
 from rftlab.sandbox.script import OUT_OF_MEMORY
+from rftlab.sandbox.watched import watched
 
 OUT_OF_LIMITS = {128 + signal.SIGKILL, 128 + signal.SIGXCPU, 128 + signal.SIGXFSZ, OUT_OF_MEMORY}
 """Exit codes of a program that met a limit. It can end itself so; that gains nothing."""
@@ -25,7 +26,7 @@ EXIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Tests:
+class UnitTests:
     """What the judge runs.
 
     Attributes:
@@ -57,7 +58,7 @@ class Sandbox:
     """How programs are run. Plain data; the level is found in the process that grades."""
 
     isolation: str = "auto"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     packages: bool = False
 
     def __post_init__(self) -> None:
@@ -73,44 +74,43 @@ class Sandbox:
     def level(self) -> Level:
         return choose(self.isolation)
 
-    def run_tests(self, source: str, tests: Tests, partial: bool = False) -> Outcome:
+    def run_tests(self, source: str, tests: UnitTests, partial: bool = False) -> Outcome:
         """The program ``source`` against ``tests``; with ``partial``, past the first failure.
 
         Raises ``SandboxError`` where the sandbox or the tests fail: that is not the candidate's doing.
         """
         deadline = time.monotonic() + self.limits.seconds
+        code, assertions = _tests_code(tests.source, partial)
         job = {
-            "tests": tests.source,
+            "tests": code,
+            "assertions": assertions,
             "setup": tests.setup,
             "remote": tests.remote,
             "values": tests.values,
-            "partial": partial,
         }
         ours, theirs = socket.socketpair()
         with ours, theirs, contextlib.ExitStack() as stack:
             candidate = self._start(["codec", "serve"], {"source": source}, channel=theirs.fileno())
             stack.callback(candidate.end)
-            judge = self._start(
-                ["codec", "judge"], job, channel=ours.fileno(), place=1, stdout=subprocess.PIPE
-            )
+            judge = self._start(["codec", "judge"], job, channel=ours.fileno(), place=1, stdout=subprocess.PIPE)
             stack.callback(judge.end)
             ours.close()
             theirs.close()
             said, ended = judge.read(deadline, MAX_VERDICT)
             judge.end(EXIT_SECONDS if ended else 0.0)
-            begun, _, line = said.partition(b"\n")
+            line = said.rpartition(b"begun\n")[2]
             verdict = json.loads(line) if ended and line else None
-            gone = verdict is not None and verdict["outcome"] == "gone"
-            code = candidate.end(EXIT_SECONDS if gone else 0.0)
+            exited = verdict is not None and verdict["outcome"] == "ended"
+            code = candidate.end(EXIT_SECONDS if exited else 0.0)
         if not (judge.started and candidate.started):
             raise SandboxError(f"the sandbox did not start ({self.level.name}): {judge.trouble} {candidate.trouble}")
-        if verdict is None and not begun:
+        if verdict is None and not said:
             raise SandboxError(f"the judge ended before its tests began, exit code {judge.code}")
         if verdict is None:
             return Outcome("limit", 0.0, "its values are too much for the judge" if ended else "out of time")
         if verdict["outcome"] == "fault":
             raise SandboxError(f"the tests cannot be run: {verdict['why']}")
-        kind = verdict["outcome"] if not gone else "limit" if code in OUT_OF_LIMITS else "failed"
+        kind = verdict["outcome"] if not exited else "limit" if code in OUT_OF_LIMITS else "failed"
         return Outcome(kind, verdict["share"], verdict["why"])
 
     def _start(self, modules: list[str], job: dict[str, Any], **options: Any) -> Process:
@@ -125,12 +125,12 @@ class Sandbox:
         with tempfile.TemporaryFile() as given:
             given.write(stdin.encode(errors="surrogateescape"))
             given.seek(0)
-            deadline = time.monotonic() + seconds
+            deadline, ended = time.monotonic() + seconds, False
             process = self._start(["script"], {"source": source}, stdin=given, stdout=subprocess.PIPE)
             try:
                 said, ended = process.read(deadline, most)
             finally:
-                code = process.end(EXIT_SECONDS if time.monotonic() < deadline else 0.0)
+                code = process.end(EXIT_SECONDS if ended else 0.0)
         if not process.started:
             raise SandboxError(f"the sandbox did not start ({self.level.name}): {process.trouble}")
         text = said.decode(errors="replace")
@@ -139,3 +139,12 @@ class Sandbox:
         if code in OUT_OF_LIMITS:
             return "limit", text, "out of memory or time"
         return ("failed", text, f"exit code {code}") if code else ("ended", text, "")
+
+
+def _tests_code(source: str, partial: bool) -> tuple[str, int]:
+    if not partial:
+        return source, 1
+    try:
+        return watched(source)
+    except (SyntaxError, ValueError) as error:
+        raise SandboxError(f"the tests cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""What a sandboxed child does before anything else. Runs from its source text, with the standard library alone.
+"""What a sandboxed child does before anything else: ``main`` is handed to it compiled, with the standard library alone.
 
     outer process (this file)  ends with its parent; takes the program and all its descendants with it
       init (namespaces only)   process 1 of its own process tree: when it ends, the kernel ends all others
@@ -8,7 +8,6 @@ bubblewrap makes the upper two itself.
 """
 
 import ctypes
-import json
 import os
 import resource
 import signal
@@ -19,7 +18,16 @@ import types
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
+    1,
+    2,
+    4,
+    8,
+    32,
+    4096,
+    16384,
+    1 << 18,
+)
 MNT_DETACH = 2
 DEVICES = ("null", "zero", "full", "random", "urandom")
 SWEEP_SECONDS = 5.0
@@ -39,9 +47,7 @@ def prctl(option, value):
         call("prctl", option, ctypes.c_ulong(value), 0, 0, 0)
 
 
-def main():
-    with os.fdopen(int(sys.argv[1]), "rb") as file:
-        config = json.load(file)
+def main(config):
     {"bubblewrap": run, "namespaces": in_namespaces, "limits": under_limits}[config["level"]](config)
 
 
@@ -202,13 +208,13 @@ def through(path, doors):
 
 
 def load(config):
-    """The entry of module ``main``; all modules come as text, as no file of the package is in view."""
-    for name, source in config["modules"].items():
+    """The entry of module ``main``; all modules come compiled, as no file of the package is in view."""
+    for name, code in config["modules"].items():
         module = sys.modules[name] = types.ModuleType(name)
-        if source is None:
+        if code is None:
             module.__path__ = []
         else:
-            exec(compile(source, f"<{name}>", "exec"), module.__dict__)
+            exec(code, module.__dict__)
     return sys.modules[config["main"]].main
 
 
@@ -282,7 +288,3 @@ def threads_of(uid):
         except OSError:
             continue
     return count
-
-
-if __name__ == "__main__":
-    main()

@@ -46,8 +46,9 @@ def every_level() -> list[Level]:
     count the processes of its root."""
     strict = ["bubblewrap"] if shutil.which("bwrap") else []
     strict += ["namespaces"] if sys.platform == "linux" else []
-    own = [True, False] if os.geteuid() == 0 else [False]
-    return [Level(kind, each) for kinds in (strict, ["limits"]) for each in own for kind in kinds]
+    own = [True] if os.geteuid() == 0 and mapped_ids()[1] >= UIDS_WANTED else []
+    found = [Level(kind, each) for each in [*own, False] for kind in strict]
+    return [*found, Level("limits", bool(own))]  # with limits alone, never as root
 
 
 @lru_cache(maxsize=1)
@@ -77,13 +78,18 @@ def choose(isolation: str) -> Level:
 
 def own_uid(offset: int) -> int:
     """A user id that no other process has: of this process's pid, so that counts of processes do not mix."""
+    start, length = mapped_ids()
+    return start + length - 2 - offset - 4 * (os.getpid() % (length // 16))
+
+
+def mapped_ids() -> tuple[int, int]:
+    """The first and the number of the user ids that this process may give, the longest span of them."""
+    if not os.path.exists("/proc/self/uid_map"):
+        return 0, 1 << 16
     with open("/proc/self/uid_map") as lines:
         spans = [(int(start), int(length)) for start, _, length in map(str.split, lines)]
     start, length = max(spans, key=lambda span: span[1])
-    if length < UIDS_WANTED:
-        raise OSError(f"only {length} user ids are mapped here")
-    length = min(length, 1 << 31)
-    return start + length - 2 - offset - 4 * (os.getpid() % (length // 16))
+    return start, min(length, 1 << 31)
 
 
 def interpreter() -> str:
@@ -132,4 +138,7 @@ def protection() -> str:
             "dies with them. Not covered: holes in the kernel"
         )
     whose = "another user" if level.own_user else "THIS user, so they can read and write its files and end its runs"
-    return f"{level.name}: programs run as {whose}; {bounded}; network and readable files are NOT closed. To close them: {REMEDY}"
+    return (
+        f"{level.name}: programs run as {whose}; {bounded}; NOT closed: the network, files that all may read, "
+        f"folders that all may write. To close them: {REMEDY}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import math
 import os
 import select
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -25,6 +27,14 @@ END_SECONDS = 10.0
 START_SECONDS = 20.0
 ENVIRONMENT = {"HOME": "/tmp", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 """All that a program sees of the environment. Equal hash seeds: the order of a set is the same in every run."""
+BOOT = """
+import marshal, sys
+with open(int(sys.argv[1]), "rb") as file:
+    config = marshal.load(file)
+names = {"__name__": "inside"}
+exec(config["inside"], names)
+names["main"](config)
+"""
 MODULES = {"rftlab": None, "rftlab.sandbox": None}
 
 
@@ -62,7 +72,7 @@ class Process:
 
     Args:
         modules: names in this package, loaded in order; the last one has the ``main``.
-        job: JSON data for it.
+        job: for it, built-in types alone.
         channel: a descriptor that it keeps.
         place: 0, 1, …: two processes of different places have different users, where users are given.
         packages: whether installed packages are importable.
@@ -90,12 +100,13 @@ class Process:
         self._started, ready = os.pipe()
         uid = own_uid(place) if level.own_user else None
         config = {
+            "inside": _code("inside"),
             "level": level.kind,
             "parent": os.getpid(),
             "uid": uid,
             "limits": limits.for_child(),
             "visible": visible(packages),
-            "modules": MODULES | {f"rftlab.sandbox.{name}": _source(name) for name in modules},
+            "modules": MODULES | {f"rftlab.sandbox.{name}": _code(name) for name in modules},
             "main": f"rftlab.sandbox.{modules[-1]}",
             "job": job,
             "channel": channel,
@@ -106,11 +117,10 @@ class Process:
             if uid is not None:
                 os.chown(self._folder, uid, uid)
         with tempfile.TemporaryFile() as told:
-            told.write(json.dumps(config).encode())
+            told.write(marshal.dumps(config))
             told.seek(0)
             fds = [told.fileno(), ready, *([channel] if channel is not None else [])]
-            command = [sys.executable if packages else interpreter(), *_flags(packages), _source("inside")]
-            command.append(str(told.fileno()))
+            command = [sys.executable if packages else interpreter(), *_flags(packages), str(told.fileno())]
             if level.kind == "bubblewrap":
                 self._info, info = os.pipe()
                 fds.append(info)
@@ -201,9 +211,11 @@ PROBE = "import json, tempfile\nwith tempfile.TemporaryFile() as f: print(f.writ
 
 def _flags(packages: bool) -> list[str]:
     """No user's packages, no folder of the caller on the path, no site-packages unless wanted."""
-    return ["-s", "-P", "-B", *([] if packages else ["-S"]), "-c"]
+    return ["-s", "-P", "-B", *([] if packages else ["-S"]), "-c", BOOT]
 
 
 @lru_cache(maxsize=16)
-def _source(name: str) -> str:
-    return files("rftlab.sandbox").joinpath(f"{name}.py").read_text()
+def _code(name: str) -> types.CodeType:
+    """A module of this package, compiled: the child is the same Python, and starts in half the time."""
+    source = files("rftlab.sandbox").joinpath(f"{name}.py").read_text()
+    return compile(source, f"<rftlab.sandbox.{name}>", "exec")

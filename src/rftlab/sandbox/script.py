@@ -1,7 +1,6 @@
 """Inside the sandbox: a program that reads standard input and writes standard output."""
 
 import sys
-import traceback
 import types
 
 
@@ -16,7 +15,6 @@ def main(job, _channel):
     except MemoryError:
         return OUT_OF_MEMORY
     except BaseException:
-        traceback.print_exc()
         return 1
     finally:
         sys.stdout.flush()

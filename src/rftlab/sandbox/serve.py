@@ -1,7 +1,6 @@
-"""Inside the sandbox, the candidate's side: runs its program, then answers calls with values. Knows nothing of tests."""
+"""Inside the sandbox, the candidate's side: runs its program and answers calls. Knows nothing of tests."""
 
 import io
-import socket
 import sys
 import types
 
@@ -13,15 +12,14 @@ MAX_PRINTED = 1 << 16
 
 def main(job, channel):
     """Answers until the other side hangs up. Messages: see ``Candidate.answer``."""
-    asks = socket.socket(fileno=channel)
     candidate = Candidate()
-    send(asks, candidate.guarded(lambda: candidate.load(job["source"])))
+    send(channel, candidate.guarded(lambda: candidate.load(job["source"])))
     while True:
         try:
-            request = receive(asks)
+            request = receive(channel)
         except EOFError:
             return 0
-        send(asks, candidate.guarded(lambda request=request: candidate.answer(*request)))
+        send(channel, candidate.guarded(lambda request=request: candidate.answer(*request)))
 
 
 class Candidate:

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from rftlab.core import Status, Task, Verdict
-from rftlab.sandbox.grading import Tests
+from rftlab.sandbox.grading import UnitTests
 from rftlab.verifiers.base import Verifier
 from rftlab.verifiers.code import STATUS, Code
 
@@ -63,7 +63,7 @@ class CruxEval(Verifier):
         if not _literal(call) and ast.dump(call) != ast.dump(call_of(str(task.meta["input"]))):
             return Verdict(0.0, False, Status.UNPARSABLE)
         program = f"{task.meta['code']}\n\ndef {ANSWER_CALL}():\n    return {ast.unparse(call)}\n"
-        tests = Tests(f"assert {ANSWER_CALL}() == {task.meta['output']}")
+        tests = UnitTests(f"assert {ANSWER_CALL}() == {task.meta['output']}")
         outcome = self._code.sandbox.run_tests(program, tests)
         passed = outcome.kind == "passed"
         return Verdict(float(passed), passed, STATUS[outcome.kind], said)

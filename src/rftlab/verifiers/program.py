@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rftlab.sandbox.grading import Tests
+from rftlab.sandbox.grading import UnitTests
 
 PYTHON = {"python", "python3", "py"}
 
@@ -79,22 +79,22 @@ def reference(meta: Mapping[str, Any]) -> str | None:
     return None if known is None else str(known)
 
 
-def tests_of(meta: Mapping[str, Any]) -> Tests | None:
+def tests_of(meta: Mapping[str, Any]) -> UnitTests | None:
     """The unit tests of a task, None if it has input and output instead. Layouts: HumanEval (test, entry_point,
     starter), MBPP (test_list, test_setup_code or test_imports), APPS and TACO with ``fn_name``."""
     if "test" in meta and "entry_point" in meta:
         name = str(meta["entry_point"])
-        return Tests(f"{meta['test']}\ncheck({name})", str(meta.get("starter", "")), (name,))
+        return UnitTests(f"{meta['test']}\ncheck({name})", str(meta.get("starter", "")), (name,))
     if "test_list" in meta:
         setup = [str(meta.get("test_setup_code") or ""), *map(str, meta.get("test_imports") or ())]
         known = reference(meta)
         # A task that asks for a function named sum means its own.
         shadows = tuple(name for name in defined_in(known) if hasattr(builtins, name)) if known else ()
-        return Tests("\n".join(meta["test_list"]), "\n".join(setup), shadows)
+        return UnitTests("\n".join(meta["test_list"]), "\n".join(setup), shadows)
     cases = _cases(meta)
     if name := cases.get("fn_name"):
         pairs = [[_arguments(a), _accepted(b)] for a, b in zip(cases["inputs"], cases["outputs"], strict=True)]
-        return Tests(CALLS.format(name=name), values={"cases": pairs})
+        return UnitTests(CALLS.format(name=name), values={"cases": pairs})
     return None
 
 

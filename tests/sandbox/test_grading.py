@@ -1,0 +1,206 @@
+"""A program against its tests: who is to blame for what, and what a program cannot get at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from rftlab.core import InputError
+from rftlab.sandbox import levels
+from rftlab.sandbox.grading import Outcome, Sandbox, UnitTests
+from rftlab.sandbox.levels import Level, choose, protection, working
+from rftlab.sandbox.process import Limits, Process, SandboxError
+
+BOX = Sandbox(limits=Limits(seconds=5.0, memory_gib=0.5))
+EVERY = pytest.mark.parametrize("level", working(), ids=lambda level: level.name)
+STRICT = pytest.mark.parametrize("level", [each for each in working() if each.strict], ids=lambda level: level.name)
+
+
+def graded(program: str, tests: str, setup: str = "", partial: bool = False, **options: object) -> Outcome:
+    return BOX.run_tests(program, UnitTests(tests, setup, **options), partial)  # type: ignore[arg-type]
+
+
+def printed(level: Level, source: str, seconds: float = 5.0, packages: bool = False) -> tuple[str, int]:
+    """What a program prints at a level, and its exit code."""
+    limits = Limits(seconds, memory_gib=0.5)
+    process = Process(level, ["script"], {"source": source}, limits, packages=packages, stdout=subprocess.PIPE)
+    said, ended = process.read(time.monotonic() + seconds, 1 << 16)
+    code = process.end(2.0 if ended else 0.0)
+    assert process.started, process.trouble
+    return said.decode().strip(), code
+
+
+@pytest.mark.parametrize(
+    ("program", "tests"),
+    [
+        ("def f(x): return [x, (x, {1: x})]", "assert f(3) == [3, (3, {1: 3})]"),
+        ("def f(x): x.append(1); x.sort()", "x = [3, 2]\nassert f(x) is None\nassert x == [1, 2, 3]"),
+        ("def f(x):\n    for i in range(x): yield i", "assert list(f(3)) == [0, 1, 2] and sum(f(4)) == 6"),
+        ("def f(x): raise KeyError(x)", "try:\n    f(3)\nexcept KeyError:\n    pass\nelse:\n    assert False"),
+        ("class P:\n    def __init__(self, x): self.x = x\ndef f(p): return p[0].x", "assert f([P(3)]) == 3"),
+        ("class P: pass\ndef f(p): return p.a.b", "p = P()\np.a = P()\np.a.b = 7\nassert f(p) == 7 and p.a.b == 7"),
+        ("class S:\n    def go(self, x, *, y): return x + y", "assert S().go(1, y=2) == 3"),
+        ("def f(x): print('hello', x)", "import io, contextlib\nout = io.StringIO()\n"
+         "with contextlib.redirect_stdout(out):\n    f(1)\nassert out.getvalue() == 'hello 1\\n'"),
+        ("def f(x): return x", "assert math.isclose(f(1.5), 1.5) and f(math.inf) > 0"),
+        ("LIMIT = 4", "assert LIMIT == 4"),
+        ("import dataclasses as d\n@d.dataclass\nclass P:\n    x: int = 1\ndef f(): return P()", "assert f().x == 1"),
+    ],
+)  # fmt: skip
+def test_what_a_right_program_may_do(program: str, tests: str) -> None:
+    assert graded(program, tests) == Outcome("passed", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("program", "tests", "kind"),
+    [
+        ("def f(x): return x + 1", "assert f(1) == 1", "failed"),
+        ("def f(x): return None", "assert len(f(1)) == 1", "failed"),
+        ("def f(x): return object()", "assert f(1)", "failed"),
+        ("def f(x): return object()", "assert f(1) != 2", "failed"),
+        ("def g(x): return x", "assert f(1) == 1", "failed"),
+        ("def f(x: return x", "assert f(1) == 1", "failed"),
+        ("def f(x): raise AssertionError", "assert f(1) == 1", "failed"),
+        ("def f(x): raise NameError('x')", "assert f(1) == 1", "failed"),
+        ("f = True", "assert f(1) == 1", "failed"),
+        ("import os\ndef f(x): os._exit(0)", "try:\n    f(1)\nexcept Exception:\n    pass", "failed"),
+        ("def f(x):\n    while True: pass", "assert f(1) == 1", "limit"),
+        ("def f(x): return 'x' * (1 << 32)", "assert f(1) == 1", "limit"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGXCPU)", "assert f(1) == 1", "limit"),
+    ],
+)
+def test_what_is_a_failed_trial(program: str, tests: str, kind: str) -> None:
+    box = Sandbox(limits=Limits(seconds=1.0, memory_gib=0.5))
+    outcome = box.run_tests(program, UnitTests(tests))
+    assert outcome.kind == kind and outcome.share == 0.0, outcome
+
+
+@pytest.mark.parametrize(
+    ("tests", "setup"),
+    [
+        ("assert f(1) ==", ""),
+        ("assert True", ""),
+        ("import no_such_module\nassert f(1) == 1", ""),
+        ("assert f(lambda: 1) == 1", ""),
+        ("assert f(1) == 1", "1 / 0"),
+        ("assert f(1) == 1", "def ("),
+    ],
+)
+def test_broken_tests_are_not_the_candidates_fault(tests: str, setup: str) -> None:
+    with pytest.raises(SandboxError):
+        graded("def f(x): return x", tests, setup)
+
+
+def test_the_share_is_of_the_assertions() -> None:
+    tests = "assert True\nassert f(1) == 1\nassert f(2) == 2\nassert f(3) == 9\nfor i in (4, 5):\n    assert f(i) == i"
+    assert graded("def f(x): return x", tests, partial=True) == Outcome("failed", 0.8, "4 of 5 assertions hold")
+    assert graded("def f(x): return 1 / (x - 2) + 2", tests, partial=True).share == 0.2
+    assert graded("import os\ndef f(x): return x if x < 2 else os._exit(0)", tests, partial=True).share == 0.25
+    assert graded("def f(x): return x if x != 3 else 9", tests, partial=True) == Outcome("passed", 1.0)
+
+
+def test_a_fake_module_or_helper_does_not_reach_the_judge() -> None:
+    fake = (
+        "import types\nmath = types.SimpleNamespace(isclose=lambda *a: True)\nhelper = lambda x: 0\ndef f(x): return 0"
+    )
+    assert graded(fake, "assert math.isclose(f(1), 1.0)").kind == "failed"
+    assert graded(fake, "assert helper(f(1)) == 1", "def helper(x): return x").kind == "failed"
+
+
+def test_drawn_cases_are_the_same_for_everyone() -> None:
+    tests = "from random import randint\nassert f(0) == randint(0, 10**9)"
+    assert (
+        graded("import random\nrandom.seed(0)\nn = random.randint(0, 10**9)\ndef f(x): return n", tests).kind
+        == "passed"
+    )
+
+
+@EVERY
+def test_limits_hold_at_every_level(level: Level) -> None:
+    memory = "try: bytearray(1 << 30)\nexcept MemoryError: print('none')"
+    file = "open('big', 'wb').write(b'x' * (65 << 20))"
+    threads = (
+        "import os, threading, time\ntry:\n"
+        "    for _ in range(99): threading.Thread(target=time.sleep, args=(9,)).start()\n"
+        "except RuntimeError: print('none', flush=True); os._exit(0)"
+    )
+    files = "kept = []\ntry:\n    while True: kept.append(open('/dev/null'))\nexcept OSError: print(len(kept) < 130)"
+    assert printed(level, memory)[0] == "none"
+    assert printed(level, file)[1] != 0
+    assert printed(level, threads)[0] == "none"
+    assert printed(level, files)[0] == "True"
+    started = time.monotonic()
+    assert printed(level, "while True: pass", seconds=0.5)[1] == 137 and time.monotonic() - started < 5
+
+
+@EVERY
+def test_a_program_has_an_empty_folder_no_secrets_and_the_standard_library(
+    level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_TEST", "1")
+    source = (
+        "import os, email.mime.text, sqlite3\nprint(os.listdir('.'), 'SECRET_OF_THE_TEST' in os.environ)\nimport numpy"
+    )
+    said, code = printed(level, source)
+    assert said == "[] False" and code == 1
+
+
+@STRICT
+def test_nothing_but_the_interpreter_is_in_view(level: Level) -> None:
+    here = str(Path(__file__).resolve())
+    assert (
+        printed(level, f"import os\nprint(os.path.exists({here!r}), os.path.exists('/etc/passwd'))")[0] == "False False"
+    )
+    net = "import socket\ntry: socket.create_connection(('127.0.0.1', 1), 1)\nexcept OSError as e: print(e.errno)"
+    assert printed(level, net)[0] in ("101", "111")  # no route, or a loopback of its own
+    assert printed(level, "open('/usr/lib/x', 'w')")[1] == 1
+
+
+@STRICT
+def test_installed_packages_are_there_when_wanted(level: Level) -> None:
+    assert printed(level, "import numpy\nprint(numpy.arange(3).sum())", seconds=20.0, packages=True)[0] == "3"
+
+
+@EVERY
+def test_no_descendant_outlives_its_program(level: Level) -> None:
+    mark = f"mark{os.getpid()}{level.kind}{level.own_user}"[:15]
+    daemon = (
+        "import os, time, ctypes\n"
+        f"if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        f"        ctypes.CDLL(None).prctl(15, {mark.encode()!r})\n"
+        "        print('up', flush=True)\n        time.sleep(60)\n"
+        "    os._exit(0)\ntime.sleep(0.2)\nos._exit(0)"
+    )
+    said, _ = printed(level, daemon)
+    assert said == "up"
+    names = [p.read_text().strip() for p in Path("/proc").glob("[0-9]*/comm") if p.exists()]
+    assert mark not in names
+
+
+def test_levels_are_chosen_or_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("limits").kind == "limits" and choose("auto") == working()[0]
+    assert working()[0].name in protection()
+    with pytest.raises(InputError, match=r"verifier\.check\.isolation=auto"):
+        Sandbox("none")
+    monkeypatch.setattr(levels, "every_level", lambda: [Level("limits", False)])
+    choose.cache_clear()
+    with pytest.raises(InputError, match="bubblewrap"):
+        Sandbox("strict")
+    choose.cache_clear()
+
+
+def test_programs_that_read_and_print() -> None:
+    def ran(source: str, stdin: str = "", seconds: float = 5.0) -> tuple[str, str, str]:
+        return BOX.run_script(source, stdin, 1000, seconds)
+
+    assert ran("print(sum(map(int, input().split())))", "1 2 3\n")[:2] == ("ended", "6\n")
+    assert ran("import sys\nprint(sys.stdin.read()[::-1])\nsys.exit()", "ab")[:2] == ("ended", "ba\n")
+    assert ran("if __name__ == '__main__': print(1)")[:2] == ("ended", "1\n")
+    assert ran("print(1)\n1 / 0")[0] == "failed" and ran("def (")[0] == "failed"
+    assert ran("while True: print('x' * 100)")[0] == "limit"
+    assert ran("while True: pass", seconds=0.5)[0] == "limit"
+    assert ran("x = 'x' * (1 << 32)")[0] == "limit"
