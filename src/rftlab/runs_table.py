@@ -1,126 +1,133 @@
-"""``rftlab runs``: how the runs under a folder stand, once or live."""
+"""``rftlab runs``: how the runs under a folder stand, once or live; and the table that a sweep ends with."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from rftlab import runs
 from rftlab.runs import RunState
-from rftlab.sweep import Sweep
 from rftlab.terminal import duration
 
-STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "stopped": "yellow"}
-"""Of states and outcomes; the rest has gone wrong."""
-PLAIN_WIDTH = 240
-"""Columns where the output is not a terminal: nothing is folded."""
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from rftlab.sweep import Sweep
+
+STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "stopped": "yellow", "failed": "red"}
+NUMBERS = ("step", "accuracy", "ETA", "objective", "time")
+"""Columns that are set to the right."""
+BELOW = 3
+"""Lines of the live view under the runs, the cursor's among them."""
+ORDER = {"running": 0, "failed": 1, "unreadable": 1, "stale": 1, "stopped": 2, "done": 3}
+"""What a watcher wants to see first, if not all fits."""
 
 
 def main(folder: Path, watch: bool, as_json: bool, every: float = 2.0) -> int:
     """Prints the table of ``folder``; with ``watch`` again and again, until Ctrl-C, if there is a terminal to do so."""
-    console = terminal()
+    from rich.console import Console
+
     if as_json:
         print(json.dumps([{**asdict(run), "path": str(run.path)} for run in runs.find(folder)], indent=1))
-    elif watch and console.is_terminal:
+    elif watch and (console := Console()).is_terminal:
         live_view(console, folder, every)
-    elif found := runs.find(folder):
-        console.print(view(found))
     else:
-        print(f"no runs in {folder}")
+        print("\n".join(view(folder, runs.find(folder))))
     return 0
 
 
 def live_view(console: Console, folder: Path, every: float) -> None:
     """The table, kept up to date; what does not fit the terminal is counted, finished runs first."""
+    from rich.live import Live
+
     try:
-        with Live(console=console, auto_refresh=False, screen=False) as live:
+        with Live(console=console, auto_refresh=False) as live:
             while True:
                 found = runs.find(folder)
-                live.update(view(found, console.height - 8) if found else Text(f"no runs in {folder}"), refresh=True)
+                groups = len({run.group for run in found})
+                live.update(coloured(view(folder, found, console.height - 2 * groups - BELOW)), refresh=True)
                 time.sleep(every)
     except KeyboardInterrupt:
         pass
 
 
-def view(found: Sequence[RunState], rows: int | None = None) -> Group:
-    """A table for each experiment and a line of counts. At most ``rows`` rows; None = all."""
-    shown = {run.path for run in (found if rows is None else fitting(found, max(1, rows)))}
-    parts: list[Table | Text] = []
+def coloured(lines: Sequence[str]) -> Text:
+    """Lines of a view for a terminal: each in the colour of its state, cut at the edge."""
+    from rich.text import Text
+
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        state = next((word for word in line.split()[1:2] if word in STYLES), "") if line.startswith("  ") else ""
+        text.append(line + "\n", STYLES.get(state))
+    return text
+
+
+def view(folder: Path, found: Sequence[RunState], rows: int | None = None) -> list[str]:
+    """A table for each experiment and a line of counts, as lines. At most ``rows`` runs; None = all."""
+    if not found:
+        return [f"no runs in {folder}"]
+    shown = {run.path for run in sorted(found, key=lambda run: ORDER[run.state])[: rows and max(1, rows)]}
+    lines = []
     for name, members in groupby(found, key=lambda run: run.group):
-        table = columns("run", "state", "step", "accuracy", "ETA", "")
-        for run in [run for run in members if run.path in shown]:
-            table.add_row(*row(run))
-        if table.row_count:
-            parts += [Text(name, "bold"), table]
+        table = [row(run) for run in members if run.path in shown]
+        if table:
+            lines += [name, *aligned(("  run", "state", "step", "accuracy", "ETA", ""), table)]
     if hidden := len(found) - len(shown):
-        parts.append(Text(f"and {hidden:,} more", "dim"))
-    return Group(*parts, counts([run.state for run in found]))
+        lines.append(f"and {hidden:,} more")
+    return [*lines, counts([run.state for run in found])]
 
 
-def fitting(found: Sequence[RunState], rows: int) -> list[RunState]:
-    """The ``rows`` runs that a watcher wants to see: first those that run, then what is wrong, finished ones last."""
-    order = {"running": 0, "failed": 1, "unreadable": 1, "stale": 1, "stopped": 2, "done": 3}
-    return sorted(found, key=lambda run: order[run.state])[:rows]
+def row(run: RunState) -> tuple[str, ...]:
+    eta = "" if run.eta is None else duration(run.eta)
+    return f"  {run.arm}/{run.path.name}", run.state, *progress(run), eta, run.reason
 
 
-def row(run: RunState) -> tuple[str | Text, ...]:
-    return (
-        f"  {run.arm}/{run.path.name}",
-        styled(run.state),
-        f"{run.step}/{run.steps}" if run.steps else str(run.step),
-        "" if run.accuracy is None else f"{run.accuracy:.3f}",
-        "" if run.eta is None else duration(run.eta),
-        Text(run.reason, "dim"),
-    )
+def progress(run: RunState | None) -> tuple[str, str]:
+    """Step and accuracy."""
+    if run is None:
+        return "", ""
+    step = f"{run.step}/{run.steps}" if run.steps else str(run.step)
+    return step, "" if run.accuracy is None else f"{run.accuracy:.3f}"
 
 
 def sweep_table(sweep: Sweep) -> None:
-    """The table that a sweep ends with."""
-    seeks = any(cell.objective is not None for cell in sweep.cells)
-    table = columns("job", "state", "step", "accuracy", *(["objective"] if seeks else []), "time", "")
-    for cell in sweep.cells:
-        run = runs.read(cell.path) if cell.path is not None else None
-        objective = "" if cell.objective is None else f"{cell.objective:.4f}"
-        table.add_row(
+    """Prints every job and what became of it, and the best one if the sweep looked for it."""
+    cells = sweep.cells
+    measured = {cell.objective: cell for cell in cells if cell.objective is not None}
+    table = [
+        (
             cell.label,
-            styled(cell.outcome),
-            "" if run is None else f"{run.step}/{run.steps}" if run.steps else str(run.step),
-            "" if run is None or run.accuracy is None else f"{run.accuracy:.3f}",
-            *([objective] if seeks else []),
+            cell.outcome,
+            *progress(runs.read(cell.path) if cell.path is not None else None),
+            *(["" if cell.objective is None else f"{cell.objective:.4f}"] if measured else []),
             "" if cell.seconds is None else duration(cell.seconds),
-            Text(cell.reason, "dim"),
+            cell.reason,
         )
-    terminal().print(table, counts([cell.outcome for cell in sweep.cells]))
+        for cell in cells
+    ]
+    names = ("job", "state", "step", "accuracy", *(["objective"] if measured else []), "time", "")
+    print("\n".join([*aligned(names, table), counts([cell.outcome for cell in cells])]))
+    if measured:
+        best = measured[max(measured)]
+        print(f"largest objective: {best.objective:.4f} with {best.label}")
 
 
-def columns(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="right" if name in ("step", "accuracy", "ETA", "objective", "time") else "left")
-    return table
+def aligned(names: Sequence[str], table: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, columns two blanks apart under their names."""
+    widths = [max(map(len, column)) for column in zip(names, *table, strict=True)]
+    places = [f"{{:{'>' if name in NUMBERS else '<'}{width}}}" for name, width in zip(names, widths, strict=True)]
+    form = "  ".join(places)
+    return [form.format(*cells).rstrip() for cells in (names, *table)]
 
 
-def styled(state: str) -> Text:
-    return Text(state, STYLES.get(state.split(" ")[0], "red"))
-
-
-def counts(states: Sequence[str]) -> Text:
+def counts(states: Sequence[str]) -> str:
     """``35 cells: 12 done, 2 running``."""
     parts = [f"{n:,} {state}" for state, n in Counter(states).most_common()]
-    return Text(f"{len(states):,} {'cell' if len(states) == 1 else 'cells'}: {', '.join(parts)}")
-
-
-def terminal() -> Console:
-    """Standard output; wide where it is a file or a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    return f"{len(states):,} {'cell' if len(states) == 1 else 'cells'}: {', '.join(parts)}"

@@ -234,6 +234,7 @@ class Pool:
                 self._end(cell, "failed", f"{how}: {_last_words(job)}")
 
     def _measure(self, cell: Cell, outcome: str) -> None:
+        cell.outcome = outcome
         if self.measure is not None:
             try:
                 cell.objective = self.measure(cell.cfg)
