@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rftlab import __version__, listing
-from rftlab.plain_verbs import export, listing_verb, report_verb, runs_verb, show_verb
+from rftlab.plain_verbs import compare_verb, export, listing_verb, report_verb, runs_verb, show_verb
 
 
 class Verb(NamedTuple):
@@ -252,6 +252,7 @@ VERBS: dict[str, Verb] = {
     "rescore": Verb(rescore_verb, "rescore RUN verifier=NAME", "the saved completions of a run by another verifier"),
     "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
     "runs": Verb(runs_verb, "runs [DIR] [--watch]", "how the runs under a folder stand: state, step, accuracy, ETA"),
+    "compare": Verb(compare_verb, "compare DIR … [--by KEY]", "the arms of a sweep against a baseline: who is better?"),
     "report": Verb(report_verb, "report RUN [--out DIR]", "the page of one run: HTML, Markdown, figures"),
     "show": Verb(show_verb, "show RUN [--step N] [--task ID] …", "completions of a run, their verdicts and advantages"),
     "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers and their parts, or all about one"),

@@ -60,9 +60,9 @@ class RunPoint:
 class Ttb:
     """Time to baseline on one axis, for one share of the baseline's gain; < 1 is faster.
 
-    ``ratio``: of the arm's mean curve, inf when it does not get there. ``restricted`` compares mean times cut at the
-    end of the common range, so that it always exists. ``speed_up`` is the ratio of geometric means over paired seeds,
-    NaN unless every one of them reaches the target.
+    ``ratio``: of the mean curves, inf (null) when the arm's does not get there. ``restricted`` is the ratio of mean
+    times cut at the end of the common range, so that it always exists. ``by_seed`` is the ratio of geometric means over
+    paired seeds, NaN unless every one of them reaches the target.
     """
 
     axis: str
@@ -78,7 +78,7 @@ class Ttb:
     """Runs of the arm that reach the target within the common range, of ``runs``."""
     runs: int
     restricted: float
-    speed_up: Estimate
+    by_seed: Estimate
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Arm:
     """Mean of a run: ``rollouts``, ``tokens``, ``seconds``, ``steps``, ``eval_rollouts``, ``panel_rollouts``,
     ``reference_rollouts``, and seconds by phase: ``time/ask`` … ``time/checkpoint``."""
     differences: dict[str, list[Any]]
-    """Configuration keys in which the arm differs from the baseline: [the baseline's, its own]; ``absent`` for none."""
+    """Configuration keys in which the arm differs from the baseline: [the baseline's, its own]; null for none."""
     curves: dict[str, dict[str, Curve]]
     """By axis, then by metric (keys of ``metrics.py``)."""
 
@@ -200,7 +200,7 @@ class Comparison:
     grid: dict[str, list[float]]
     """By axis: where the curves are given."""
     arms: list[Arm]
-    """The baseline first, then by the primary endpoint, best first."""
+    """The baseline first, then by the paired difference to it, best first; arms without a pair last."""
     caveats: list[Caveat]
     unfinished: list[LeftOut]
     refused: list[LeftOut]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -80,6 +81,26 @@ def report_verb(args: list[str]) -> int:
     from rftlab.pages.run_page import report as write
 
     print(write(chosen.run, chosen.out))
+    return 0
+
+
+def compare_verb(args: list[str]) -> int:
+    """``rftlab compare DIR``."""
+    parser = _parser("compare")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with runs, as outputs/NAME")
+    parser.add_argument("--by", default="sampler", metavar="KEY[,KEY]", help="what makes an arm; default: sampler")
+    parser.add_argument("--baseline", metavar="ARM", help="the arm to hold the others against; default: uniform")
+    parser.add_argument("--endpoint", choices=("auc", "final"), default="auc", help="what the verdict is drawn from")
+    parser.add_argument("--allow-mixed", action="store_true", help="compare runs that differ in more than --by too")
+    parser.add_argument("--out", type=Path, help="where compare.json, compare.md and the page go; default: first DIR")
+    chosen = parser.parse_args(args)
+    from rftlab import compare, verdict_text
+
+    by = [key for key in chosen.by.split(",") if key]
+    found = compare.compare(chosen.folders, by, chosen.baseline, chosen.endpoint, chosen.allow_mixed)
+    written = compare.write(found, chosen.out or chosen.folders[0], shlex.join(["rftlab", "compare", *args]))
+    print("\n".join(verdict_text.terminal(found)))
+    print("\n".join(map(str, written)))
     return 0
 
 

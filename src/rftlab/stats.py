@@ -39,7 +39,7 @@ def t_interval(values: Float, level: float = LEVEL) -> MeanInterval:
     if n < 2:
         return MeanInterval(float(values.mean()) if n else np.nan, np.nan, np.nan)
     mean = float(values.mean())
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    half = float(special.stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(n))
     return MeanInterval(mean, mean - half, mean + half)
 
 
@@ -51,7 +51,7 @@ def pointwise_intervals(values: Float, level: float = LEVEL) -> tuple[Float, Flo
     mean = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
     squares = np.where(there, (values - mean) ** 2, 0.0).sum(axis=0)
     variance = np.divide(squares, n - 1, out=np.full(len(n), np.nan), where=n > 1)
-    half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * np.sqrt(variance / np.maximum(n, 1))
+    half = special.stdtrit(np.maximum(n - 1, 1), (1 + level) / 2) * np.sqrt(variance / np.maximum(n, 1))
     return mean, mean - half, mean + half
 
 
