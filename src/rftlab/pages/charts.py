@@ -17,6 +17,8 @@ from rftlab.pages.words import short
 
 POINTS = 200
 """Most points of one curve: more are not seen, and make a page heavy."""
+BANDED = 5
+"""Most curves that all have their bands; of more only the first two, the baseline and the best, do."""
 BANDS = ("none", "under 20 %", "20–40 %", "40–60 %", "60–80 %", "over 80 %", "all")
 """Pass rates of a group as rows of a heat map."""
 
@@ -42,30 +44,54 @@ class Series:
 
 
 def curves(series: Sequence[Series], x_label: str, y_label: str, *, percent: bool = True) -> Figure:
-    """Curves with their bands; each named one has its label at its end, spread so that none covers another."""
+    """Curves; each named one has its label at its end, spread so that none covers another.
+
+    Bands are drawn as far as ``BANDED`` says, and never stretch the y axis: it is the curves'.
+    """
     figure = sheet()
     axes = figure.subplots()
+    own = [s for s in series if s.look is not REST]
+    for s in (one.thinned() for one in own if own.index(one) < (len(own) if len(own) <= BANDED else 2)):
+        if s.low is not None and s.high is not None:
+            axes.fill_between(s.x, s.low, s.high, color=s.look.colour, alpha=0.14, linewidth=0)
     for s in (one.thinned() for one in series):
         company = s.look is REST
-        if s.low is not None and s.high is not None and not company:
-            axes.fill_between(s.x, s.low, s.high, color=s.look.colour, alpha=0.14, linewidth=0)
-        marker = s.look.marker if len(s.x) <= 40 else ""
         axes.plot(
             s.x,
             s.y,
             color=s.look.colour,
             linestyle=s.look.line,
-            marker=marker,
+            marker=s.look.marker,
+            markevery=max(1, len(s.x) // 10),
             alpha=0.45 if company else 1,
             linewidth=0.8 if company else 1.5,
             zorder=1 if company else 3,
         )
     _count_axis(axes, x_label)
     axes.set_ylabel(y_label)
+    axes.set_ylim(*_reach([s.y for s in series]))
     if percent:
         _percent(axes)
-    _end_labels(axes, [s for s in series if s.look is not REST and len(s.x)])
+    _end_labels(axes, own)
     return figure
+
+
+def smooth(x: Float, y: Float, most: int) -> tuple[Float, Float]:
+    """Means of neighbours, so that at most ``most`` points are left: every step counts, none is picked."""
+    if len(x) <= most:
+        return x, y
+    parts = np.array_split(np.arange(len(x)), most)
+    return np.array([x[p[-1]] for p in parts]), np.array([y[p].mean() for p in parts])
+
+
+def _reach(ys: Sequence[Float]) -> tuple[float, float]:
+    """The y axis that holds all curves, with some air."""
+    every = np.concatenate([y[np.isfinite(y)] for y in ys])
+    if not every.size:
+        return 0.0, 1.0
+    low, high = float(every.min()), float(every.max())
+    air = 0.07 * (high - low) or 0.02
+    return low - air, high + air
 
 
 def heat(rows: Mapping[str, Float], extent: Mapping[str, float], x_label: str) -> Figure:
@@ -97,7 +123,8 @@ def heat(rows: Mapping[str, Float], extent: Mapping[str, float], x_label: str) -
         )
         axes.set_xlim(0, widest)
         axes.grid(visible=False)
-        axes.set_yticks(range(len(BANDS)), BANDS)
+        ticks = range(len(BANDS)) if len(rows) == 1 else (0, len(BANDS) // 2, len(BANDS) - 1)
+        axes.set_yticks(ticks, [BANDS[tick] for tick in ticks])
         _count_axis(axes, "")
         axes.tick_params(labelbottom=True)
         if len(rows) > 1:
@@ -129,6 +156,26 @@ def bars(
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     if len(parts) > 1:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8, handlelength=1.2)
+    return figure
+
+
+def matrix(rows: Sequence[str], columns: Sequence[str], values: Float, x_label: str) -> Figure:
+    """Ratios [rows, columns] around 1 as coloured cells with their numbers: less than 1 is one colour, more another."""
+    figure = sheet(WIDTH, 0.9 + 0.27 * len(rows))
+    axes = figure.subplots()
+    tilt = np.clip(np.log2(np.clip(values, 0.25, 4)) / 2, -1, 1)
+    axes.imshow(tilt, aspect="auto", cmap="PuOr_r", vmin=-1, vmax=1)
+    for (i, j), value in np.ndenumerate(values):
+        ink = "#ffffff" if abs(tilt[i, j]) > 0.6 else "#000000"  # the cells' colours are the same in both themes
+        axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
+    turned = sum(map(len, columns)) > 40
+    axes.set_xticks(range(len(columns)), [short(c, 14) for c in columns], rotation=45 if turned else 0)
+    if turned:
+        for tick in axes.get_xticklabels():
+            tick.set(ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), [short(row) for row in rows])
+    axes.set_xlabel(x_label)
+    axes.grid(visible=False)
     return figure
 
 
@@ -183,15 +230,17 @@ def reliability(said: Sequence[Series]) -> Figure:
 
 
 def histogram(series: Sequence[tuple[str, Look, Float]], x_label: str, y_label: str) -> Figure:
-    """Shares of tasks by a whole count, as steps, so that several lie over one another."""
+    """Shares of tasks by a whole count, as steps, so that several lie over one another; the last bin takes
+    what is larger, too."""
     figure = sheet()
     axes = figure.subplots()
     every = np.concatenate([values for _, _, values in series]).astype(int)
     unit = max(1, int(np.gcd.reduce(every)))  # a group at a time: bins between its multiples would stay empty
-    width = unit * max(1, -(-int(every.max(initial=1)) // unit // 24))
-    edges = np.arange(-unit / 2, every.max(initial=1) + width + unit / 2, width)
+    top = max(unit, int(np.quantile(every, 0.995)) if every.size else 1)
+    width = unit * max(1, -(-top // unit // 24))
+    edges = np.arange(-unit / 2, top + width + unit / 2, width)
     for label, look, values in series:
-        heights, _ = np.histogram(values, edges)
+        heights, _ = np.histogram(np.minimum(values, edges[-1] - width / 2), edges)
         kind = {"fill": True, "alpha": 0.35} if len(series) == 1 else {}
         axes.stairs(
             heights / max(1, len(values)), edges, color=look.colour, linestyle=look.line, label=short(label), **kind
@@ -232,18 +281,14 @@ def _end_labels(axes: Axes, series: Sequence[Series]) -> None:
     ends = [float(s.y[np.isfinite(s.y)][-1]) if np.isfinite(s.y).any() else low for s in series]
     order = np.argsort(ends)
     places = spread([ends[i] for i in order], gap, low, high)
-    right = max(float(s.x[-1]) for s in series)
+    axes.autoscale(False)
+    right = axes.get_xlim()[1]
+    text = right + 0.05 * (right - axes.get_xlim()[0])
     for i, place in zip(order, places, strict=True):
         s = series[i]
-        axes.annotate(
-            short(s.label, 18),
-            xy=(float(s.x[-1]), ends[i]),
-            xytext=(right + 0.04 * (right - axes.get_xlim()[0]), place),
-            va="center",
-            fontsize=8,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": s.look.colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 2},
-        )
+        leader = ([float(s.x[-1]), text], [ends[i], place])
+        axes.plot(*leader, color=s.look.colour, linewidth=0.8, clip_on=False)  # an arrow would take 20 times as long
+        axes.text(text, place, " " + short(s.label, 18), va="center", fontsize=8)
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -62,6 +62,7 @@ def save(figure: Figure, folder: Path, name: str) -> str:
     """Writes NAME.svg and NAME.png on white paper; returns the SVG."""
     svg = to_svg(figure)
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    figure.set_layout_engine("none")  # it stands as the SVG has it
     figure.savefig(folder / f"{name}.png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
     return svg
 
@@ -80,7 +81,7 @@ def themed(svg: str, prefix: str, alt: str) -> str:
     body = re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var({VARIABLES[m[0]]})" if m[0] in VARIABLES else m[0], body)
     body = re.sub(r"<style.*?</style>", "", body, flags=re.S)  # a page's style sheet says it once
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body).replace("'DejaVu Sans'", "system-ui")
-    body = re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), body)
+    body = re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(\.\d)\d+", r"\1", m[0]), body)
     body = re.sub(r"\s*\n\s*", " ", body).replace("> <", "><")
     opening = re.search(r'viewBox="[^"]+"', body)
     assert opening is not None

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rftlab import __version__
 from rftlab.core import InputError
 from rftlab.pages.style import css_colours
-from rftlab.pages.words import AXES
+from rftlab.pages.words import AXES, NAMES
 from rftlab.rundir import write_atomic
 
 
@@ -53,15 +53,16 @@ def environment() -> Environment:
     )
 
 
-def render(template: str, *, title: str, command: str = "", **values: Any) -> str:
-    """A whole page."""
+def render(template: str, *, title: str, command: str = "", axes: Sequence[str] = tuple(AXES), **values: Any) -> str:
+    """A whole page; ``axes`` are the choices of its switches."""
     return (
         environment()
         .get_template(template)
         .render(
             title=title,
             command=command,
-            axes=list(AXES),
+            axes=list(axes),
+            axis_names=NAMES,
             light=css_colours(dark=False),
             dark=css_colours(dark=True),
             version=__version__,

@@ -35,6 +35,8 @@ ETR = {
     "group/all_pass": "all right",
     "group/all_fail": "all wrong",
 }
+STEPS = 60
+"""Points of a curve that has one a step."""
 REWARD = {"reward/mean": "mean reward", "completion/truncated": "truncated"}
 
 
@@ -61,21 +63,13 @@ def _lines(record: Record, sheets: Sheets, name: str, title: str, keys: Mapping[
 
     def one(axis: str) -> Figure:
         series = [
-            Series(text, BASELINE if i == 0 else look(i - 1), *smooth(*record.against(axis, key)))
+            Series(text, BASELINE if i == 0 else look(i - 1), *charts.smooth(*record.against(axis, key), STEPS))
             for i, (key, text) in enumerate(there.items())
         ]
         return charts.curves(series, AXES[axis][1], label)
 
     means = ", ".join(f"{text} {share(float(record.known(key).mean()))}" for key, text in there.items())
     sheets.switchable(name, title, f"Curves over the run; means: {means}.", one, f"Means over the run: {means}.")
-
-
-def smooth(x: np.ndarray, y: np.ndarray, most: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Means of neighbours, so that at most ``most`` points are left: every step counts, none is picked."""
-    if len(x) <= most:
-        return x, y
-    parts = np.array_split(np.arange(len(x)), most)
-    return np.array([x[p[-1]] for p in parts]), np.array([y[p].mean() for p in parts])
 
 
 def _chosen(record: Record, picked: Chosen, pool: TaskPool | None, sheets: Sheets) -> None:
@@ -88,13 +82,12 @@ def _chosen(record: Record, picked: Chosen, pool: TaskPool | None, sheets: Sheet
     )
     figure = charts.heat({record.sampler: picked.heat}, {record.sampler: picked.reach}, AXES["rollouts"][1])
     sheets.add("chosen", "Pass rates of what was chosen", alt, figure, "Everything generated for training counts.")
+    counts = picked.per_task.ravel()
     says = (
-        f"Gini {number(picked.gini, 2)}; of {count(picked.per_task.shape[1])} tasks {share(picked.untouched)} were never "
-        f"taken; the most taken got {count(picked.per_task.max())} rollouts."
+        f"Gini {number(picked.gini, 2)}; of {count(len(counts))} tasks {share(picked.untouched)} were never taken; the "
+        f"most taken got {count(counts.max())} rollouts."
     )
-    figure = charts.histogram(
-        [(record.sampler, look(0), picked.per_task.ravel())], "rollouts of a task", "share of tasks"
-    )
+    figure = charts.histogram([(record.sampler, look(0), counts)], "rollouts of a task", "share of tasks")
     sheets.add("per-task", "Rollouts per task", f"Histogram of training rollouts per task. {says}", figure, says)
     for kind, shares in picked.by_kind.items():
         mine, theirs = np.array(list(shares.values())), np.array(list(pool_shares(pool)[kind].values()))

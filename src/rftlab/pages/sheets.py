@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -18,8 +18,8 @@ class Sheets:
     are NAME-by-AXIS.svg.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, axes: Sequence[str] = tuple(AXES)) -> None:
+        self.folder, self.axes = folder, axes
         self.drawings: dict[str, Drawing] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -27,11 +27,11 @@ class Sheets:
         self.drawings[name] = Drawing(name, title, alt, {"": save(figure, self.folder, name)}, caption)
 
     def switchable(self, name: str, title: str, alt: str, draw: Callable[[str], Figure], caption: str = "") -> None:
-        """``draw`` is called with every key of ``AXES``."""
+        """``draw`` is called with every axis."""
         svg = {}
-        for axis in AXES:
+        for axis in self.axes:
             figure = draw(axis)
-            if axis == next(iter(AXES)):
+            if axis == self.axes[0]:
                 svg[axis] = save(figure, self.folder, name)
             else:
                 svg[axis] = to_svg(figure)

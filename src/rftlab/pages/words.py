@@ -12,6 +12,13 @@ AXES = {
     "steps": ("step", "optimisation steps"),
 }
 """What a curve can be drawn against: key in ``metrics.jsonl`` and label; the first is the one shown first."""
+WITH_REFERENCES = "rollouts_with_references"
+"""An axis of comparisons only: the references' cost is added at the start."""
+LABELS = {axis: label for axis, (_, label) in AXES.items()} | {
+    WITH_REFERENCES: "rollouts generated, references' included"
+}
+NAMES = {axis: axis for axis in AXES} | {WITH_REFERENCES: "rollouts and references"}
+"""Of the choices of a switch."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -27,7 +34,10 @@ def share(value: Any, digits: int = 1) -> str:
 
 def points(value: Any, digits: int = 1) -> str:
     """A difference of shares as signed percentage points: 0.009 as +0.9."""
-    return f"{100 * value:+.{digits}f}".replace("-", MINUS) if known(value) else "unknown"
+    if not known(value):
+        return "unknown"
+    text = f"{100 * value:+.{digits}f}"
+    return f"{0:.{digits}f}" if not float(text) else text.replace("-", MINUS)
 
 
 def count(value: Any) -> str:
@@ -50,6 +60,11 @@ def duration(seconds: Any) -> str:
     from rftlab.terminal import duration as told
 
     return told(seconds) if known(seconds) else "unknown"
+
+
+def interval(low: Any, high: Any) -> str:
+    """A 95 % interval of a difference of shares, in points."""
+    return f"{points(low)} to {points(high)}" if known(low) and known(high) else "unknown"
 
 
 def short(text: str, most: int = 22) -> str:
