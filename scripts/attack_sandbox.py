@@ -19,7 +19,8 @@ from rftlab.sandbox import grading
 from rftlab.sandbox.levels import Level, own_uid, working
 from rftlab.verifiers.code import Code, fenced
 
-SECONDS = 2.0
+SECONDS = 1.0
+"""Of CPU time, two by the clock."""
 TASK = Task(
     "attacked",
     0,
@@ -29,8 +30,6 @@ TASK = Task(
 )
 MARK = "/tmp/rftlab-attack-left-this"
 """A file that attacks try to write outside."""
-TAG = "rftlab-attack-survivor"
-"""A name that attacks give to processes that should not outlive them."""
 
 OPEN = {"kills its parent", "kills all", "kills near pids", "kills its group"}
 """Not tried where programs run as this very user, with limits alone: they would succeed."""
@@ -82,7 +81,6 @@ ATTACKS = {
     "thread bomb": "while True:\n    try: threading.Thread(target=time.sleep, args=(9,)).start()\n    except RuntimeError: pass",
     "daemon by double fork": (
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
-        f"        open('/proc/self/comm', 'w').write({TAG[:15]!r}) if os.path.exists('/proc/self/comm') else None\n"
         f"        time.sleep(3)\n        open({MARK!r}, 'w').write('daemon')\n    os._exit(0)\nos._exit(0)"
     ),
     "kills its parent": "try: os.kill(os.getppid(), signal.SIGKILL)\nexcept OSError: pass\ntime.sleep(0.2)",
@@ -129,10 +127,11 @@ def left_behind() -> list[str]:
     if os.path.exists(MARK):
         os.unlink(MARK)
         found.append("a file")
-    users = {own_uid(place) for place in (0, 1)} if os.geteuid() == 0 else set()
+    users = {own_uid(place) for place in (0, 1)} if os.geteuid() == 0 else {os.geteuid()}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if os.stat(f"/proc/{pid}").st_uid in users or TAG[:15] in Path(f"/proc/{pid}/comm").read_text():
+            started = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for one that has ended
+            if os.stat(f"/proc/{pid}").st_uid in users and b"import marshal" in started:
                 found.append(f"process {pid}")
         except OSError:
             continue

@@ -74,7 +74,7 @@ def test_what_a_right_program_may_do(program: str, tests: str) -> None:
     ],
 )
 def test_what_is_a_failed_trial(program: str, tests: str, kind: str) -> None:
-    box = Sandbox(limits=Limits(seconds=1.0, memory_gib=0.5))
+    box = Sandbox(limits=Limits(seconds=0.5, memory_gib=0.5))
     outcome = box.run_tests(program, UnitTests(tests))
     assert outcome.kind == kind and outcome.share == 0.0, outcome
 
@@ -179,6 +179,21 @@ def test_no_descendant_outlives_its_program(level: Level) -> None:
     assert said == "up"
     names = [p.read_text().strip() for p in Path("/proc").glob("[0-9]*/comm") if p.exists()]
     assert mark not in names
+
+
+@EVERY
+def test_a_fork_bomb_and_a_locked_folder_leave_nothing(level: Level) -> None:
+    process = Process(level, ["script"], {"source": BOMB}, Limits(1.0), stdout=subprocess.PIPE)
+    process.read(time.monotonic() + 0.5, 100)
+    told = {process.child.pid}
+    process.end()
+    left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists() and b"import marshal" in p.read_bytes()]
+    parents = {int((p.parent / "stat").read_text().rpartition(")")[2].split()[1]) for p in left if p.exists()}
+    assert not told & parents and 1 not in parents
+    assert process._folder is None or not Path(process._folder).exists()
+
+
+BOMB = "import os\nos.makedirs('a/b')\nos.chmod('a', 0)\nwhile True:\n    try: os.fork()\n    except OSError: pass"
 
 
 def test_levels_are_chosen_or_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

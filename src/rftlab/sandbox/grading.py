@@ -21,6 +21,8 @@ from rftlab.sandbox.watched import watched
 OUT_OF_LIMITS = {128 + signal.SIGKILL, 128 + signal.SIGXCPU, 128 + signal.SIGXFSZ, OUT_OF_MEMORY}
 """Exit codes of a program that met a limit. It can end itself so; that gains nothing."""
 MAX_VERDICT = 1 << 16
+START_SECONDS = 1.0
+"""A sandbox that was given less and did not come up in it is no fault."""
 EXIT_SECONDS = 2.0
 """From the end of a program's output to its exit code."""
 
@@ -79,7 +81,7 @@ class Sandbox:
 
         Raises ``SandboxError`` where the sandbox or the tests fail: that is not the candidate's doing.
         """
-        deadline = time.monotonic() + self.limits.seconds
+        deadline = time.monotonic() + self.limits.wall
         code, assertions = _tests_code(tests.source, partial)
         job = {
             "tests": code,
@@ -131,6 +133,8 @@ class Sandbox:
                 said, ended = process.read(deadline, most)
             finally:
                 code = process.end(EXIT_SECONDS if ended else 0.0)
+        if not process.started and not ended and not process.trouble and seconds < START_SECONDS:
+            return "limit", "", "no time left"
         if not process.started:
             raise SandboxError(f"the sandbox did not start ({self.level.name}): {process.trouble}")
         text = said.decode(errors="replace")

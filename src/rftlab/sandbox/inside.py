@@ -1,4 +1,4 @@
-"""What a sandboxed child does before anything else: ``main`` is handed to it compiled, with the standard library alone.
+"""What a sandboxed child does before anything else: leave the machine's view, take limits, drop rights.
 
     outer process (this file)  ends with its parent; takes the program and all its descendants with it
       init (namespaces only)   process 1 of its own process tree: when it ends, the kernel ends all others
@@ -12,8 +12,8 @@ import os
 import resource
 import signal
 import sys
-import time
-import types
+
+from rftlab.sandbox.sweep import sweep, threads_of
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -30,7 +30,6 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
 )
 MNT_DETACH = 2
 DEVICES = ("null", "zero", "full", "random", "urandom")
-SWEEP_SECONDS = 5.0
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -137,7 +136,7 @@ def run(config):
         os.setsid()  # a signal to its own group reaches nobody else
         take_limits(config)
         drop_rights(config)
-        entry = load(config)
+        entry = sys.modules[config["main"]].main
         os.write(ready, b"1")
         os.close(ready)
         ready = None
@@ -207,17 +206,6 @@ def through(path, doors):
     return path
 
 
-def load(config):
-    """The entry of module ``main``; all modules come compiled, as no file of the package is in view."""
-    for name, code in config["modules"].items():
-        module = sys.modules[name] = types.ModuleType(name)
-        if code is None:
-            module.__path__ = []
-        else:
-            exec(code, module.__dict__)
-    return sys.modules[config["main"]].main
-
-
 def die_with_parent(parent):
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -243,48 +231,3 @@ def let_go(config):
 
 def exit_code(status):
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def sweep(uid):
-    """Ends what the program has left behind; all of it has become a child of this process."""
-    end = time.monotonic() + SWEEP_SECONDS
-    while time.monotonic() < end:
-        kill_left(uid)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(0.002)
-
-
-def kill_left(uid):
-    if uid is not None:  # all processes of the user at one stroke, which no fork outruns
-        killer = os.fork()
-        if killer == 0:
-            try:
-                os.setresuid(uid, uid, uid)
-                os.kill(-1, signal.SIGKILL)
-            finally:
-                os._exit(0)
-        os.waitpid(killer, 0)
-        return
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            children = [int(pid) for pid in file.read().split()]
-    except OSError:
-        return
-    for word in (signal.SIGSTOP, signal.SIGKILL):  # who stands still does not fork
-        for pid in children:
-            os.kill(pid, word)
-
-
-def threads_of(uid):
-    count = 0
-    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
-        try:
-            if os.stat(f"/proc/{pid}").st_uid == uid:
-                count += len(os.listdir(f"/proc/{pid}/task"))
-        except OSError:
-            continue
-    return count

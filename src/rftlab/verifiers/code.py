@@ -9,7 +9,7 @@ from rftlab.sandbox.grading import Outcome, Sandbox
 from rftlab.sandbox.process import Limits
 from rftlab.verifiers import attacks
 from rftlab.verifiers.base import Verifier
-from rftlab.verifiers.program import defined_in, program_in, reference, same_output, streams_of, tests_of
+from rftlab.verifiers.program import defined_in, program_in, reference, same_output, streams_of, unit_tests
 
 SPARE_SECONDS = 5.0
 """Beside its time limit, for starting and ending its processes."""
@@ -26,7 +26,7 @@ class Code(Verifier):
     read standard input are compared by what they print. Python 3, the interpreter of this run.
 
     Args:
-        seconds: wall clock for a program with all of its tests.
+        seconds: CPU time of each process of a program; all of its tests together may take twice that by the clock.
         memory_gib: address space of each of its processes.
         isolation: auto = the best that works here; strict = no network and no files, or an error; limits = only time,
             memory, processes.
@@ -58,10 +58,10 @@ class Code(Verifier):
 
     def limits(self, deadline: float, memory_gib: float | None) -> tuple[float, float | None]:
         limits = self.sandbox.limits
-        if deadline < limits.seconds + SPARE_SECONDS:
+        if deadline < limits.wall + SPARE_SECONDS:
             raise InputError(
-                f"verifier.pool.deadline={deadline:g} leaves a program no {limits.seconds:g} s "
-                f"(verifier.check.seconds): wanted verifier.pool.deadline={limits.seconds + SPARE_SECONDS:g}"
+                f"verifier.pool.deadline={deadline:g} is too short for verifier.check.seconds={limits.seconds:g} "
+                f"(twice that by the clock): wanted verifier.pool.deadline={limits.wall + SPARE_SECONDS:g} or more"
             )
         if memory_gib is not None and memory_gib < limits.memory_gib:
             raise InputError(
@@ -74,7 +74,7 @@ class Code(Verifier):
         program = program_in(text, str(task.meta.get("starter", "")))
         if program is None:
             return Verdict(0.0, False, Status.UNPARSABLE)
-        tests = tests_of(task.meta)
+        tests = unit_tests(task.meta)
         if tests is not None:
             outcome = self.sandbox.run_tests(program, tests, self.partial)
         else:
@@ -85,7 +85,7 @@ class Code(Verifier):
 
     def _run_streams(self, program: str, task: Task) -> Outcome:
         cases = streams_of(task.meta)
-        end = time.monotonic() + self.sandbox.limits.seconds
+        end = time.monotonic() + self.sandbox.limits.wall
         right, worst = 0, "failed"
         for stdin, wanted in cases:
             most = 2 * len(wanted.encode(errors="replace")) + 4096
@@ -112,7 +112,7 @@ class Code(Verifier):
 
     def attacks(self, task: Task) -> list[str]:
         """Programs that must fail: they attack the grader instead of solving the task."""
-        tests = tests_of(task.meta)
+        tests = unit_tests(task.meta)
         if tests is None:
             printed = [wanted.strip() for _, wanted in streams_of(task.meta)]
             return [] if {"", attacks.BOAST} & set(printed) else attacks.scripts()

@@ -29,7 +29,7 @@ class CruxEval(Verifier):
     ``assert f(...) == value``.
 
     Args:
-        seconds: wall clock for one run of the program.
+        seconds: CPU time of one run of the program, and twice that by the clock.
         memory_gib: address space of each of its processes.
         isolation: as in ``rftlab.verifiers.code.Code``.
     """

@@ -79,7 +79,7 @@ def reference(meta: Mapping[str, Any]) -> str | None:
     return None if known is None else str(known)
 
 
-def tests_of(meta: Mapping[str, Any]) -> UnitTests | None:
+def unit_tests(meta: Mapping[str, Any]) -> UnitTests | None:
     """The unit tests of a task, None if it has input and output instead. Layouts: HumanEval (test, entry_point,
     starter), MBPP (test_list, test_setup_code or test_imports), APPS and TACO with ``fn_name``."""
     if "test" in meta and "entry_point" in meta:
