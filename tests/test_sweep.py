@@ -240,9 +240,10 @@ def test_the_shipped_experiments_are_the_sweeps_that_they_say(place: Path) -> No
         ("hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: wanted a whole number of at least 1"),
         ("hydra.launcher.gpus=two", "hydra.launcher.gpus=two: wanted auto or a list"),
         ("hydra.launcher.n_job=2", "hydra.launcher.n_job: no such key"),
+        ("outputs_dir=probe.py", "cannot write probe.py/lab: Not a directory"),
     ],
 )
-def test_a_wrong_option_of_the_launcher_is_one_line(place: Path, override: str, says: str) -> None:
+def test_what_is_wrong_with_the_whole_sweep_is_one_line(place: Path, override: str, says: str) -> None:
     code, _, err = sweep(place, "seed=0,1", override)
     assert code == 2 and err.count("\n") == 1 and says in err
 

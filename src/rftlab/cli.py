@@ -94,7 +94,7 @@ def report(exc: BaseException) -> int:
 
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
 class JobFailed(Exception):
