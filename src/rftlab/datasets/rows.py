@@ -172,11 +172,12 @@ def _entry(row: Row, columns: Columns) -> Entry:
         level=level,
         references={name: _number(row, key) for name, key in columns.references.items()},
         explicit_id=None if explicit is None else str(explicit),
-        leak_key=_squeezed(asked if isinstance(asked, str) else "\n".join(m["content"] for m in prompt)),
+        leak_key=squeezed(asked if isinstance(asked, str) else "\n".join(m["content"] for m in prompt)),
     )
 
 
-def _squeezed(text: str) -> str:
+def squeezed(text: str) -> str:
+    """A text without what does not make it another question: white space, case, compatibility characters."""
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
