@@ -14,7 +14,7 @@ from rftlab.core import Float, InputError, Task, TaskPool
 from rftlab.datasets import parts as composed
 from rftlab.datasets.base import Dataset
 from rftlab.datasets.parts import Part
-from rftlab.datasets.rows import squeezed as squeezed
+from rftlab.datasets.rows import squeezed
 from rftlab.datasets.shares import apportion, interleaved, largest
 
 Picked = dict[str, list[int]]
