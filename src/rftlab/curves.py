@@ -114,11 +114,16 @@ def _write(copy: Path, frame: pd.DataFrame, notes: dict[str, str]) -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(notes)
     temporary = copy.with_name(f"{copy.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        pq.write_table(table, temporary, use_dictionary=list(frame.select_dtypes(include=["str"])))
+        pq.write_table(table, temporary, use_dictionary=_texts(table.schema))
         os.replace(temporary, copy)
     except OSError:  # a folder that only can be read, a full disk: the next reader parses again
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    """Columns whose values repeat; numbers hardly do, and looking for it takes time."""
+    return [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------
@@ -158,7 +163,7 @@ def _one_by_one(whole: bytes) -> tuple[list[dict], int]:
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns without a value are numbers that are not known; mixed and nested ones are text."""
-    for name in frame.select_dtypes(include=["object"]).columns:
+    for name in [n for n, kind in frame.dtypes.items() if pd.api.types.is_object_dtype(kind)]:
         values = frame[name].dropna()
         if values.empty:
             frame[name] = frame[name].astype(float)
