@@ -85,7 +85,7 @@ def _row(arm: Arm, axes: Sequence[str], refs: bool) -> list[str]:
         points(a.difference, sign=True) if a else DASH,
         probability(a.p_holm).removeprefix("p ").removeprefix("= ") if a else DASH,
         a.verdict if a else "baseline",
-        number(100 * a.detectable, 1) if a else DASH,
+        _between([100 * a.detectable]) if a and math.isfinite(a.detectable) else DASH,
         ttb(arm, "rollouts", 0.5),
         ttb(arm, "rollouts", 1.0),
     ]
