@@ -133,5 +133,10 @@ def test_evaluations_are_one_table_with_their_steps(tmp_path: Path) -> None:
         [20, "aa", 2],
         [20, "bb", 2],
     ]
-    (tmp_path / "evals" / "step_000020.jsonl").unlink()
+    lines(tmp_path / "evals" / "step_000010.jsonl", [{"task": "aa", "wins": 1}, "{broken"], tail='{"half')
+    frame = curves.evals(tmp_path)
+    assert frame["step"].tolist() == [0, 0, 10, 20, 20]
+    assert frame.attrs["skipped"] == 2
+    for step in (10, 20):
+        (tmp_path / "evals" / f"step_{step:06d}.jsonl").unlink()
     assert curves.evals(tmp_path)["step"].tolist() == [0, 0], "an evaluation that is gone is gone from the copy"

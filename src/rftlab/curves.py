@@ -63,16 +63,22 @@ def panel(run: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 def _of_folder(run: Path, folder: str, columns: Sequence[str] | None) -> pd.DataFrame:
     files = sorted((run / folder).glob("step_*.jsonl"))
 
-    def parse() -> tuple[pd.DataFrame, int]:
-        frames, skipped = [], 0
-        for file in files:
-            frame, bad = _lines(file)
-            frame.insert(0, "step", int(file.stem.removeprefix("step_")), allow_duplicates=False)
-            frames.append(frame)
-            skipped += bad
-        return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"step": []}, dtype=np.int64)), skipped
+    return _cached(run / f".{folder}.parquet", files, lambda: _joined(files), columns)
 
-    return _cached(run / f".{folder}.parquet", files, parse, columns)
+
+def _joined(files: Sequence[Path]) -> tuple[pd.DataFrame, int]:
+    """The rows of several files, ``step`` in front, and how many lines were no rows. All at once if all are whole."""
+    steps = [int(file.stem.removeprefix("step_")) for file in files]
+    texts = [file.read_bytes() for file in files]
+    frame, bad = _rows(b"".join(texts))
+    counts = [text.count(b"\n") for text in texts]
+    if bad or len(frame) != sum(counts) or not all(text.endswith(b"\n") for text in texts):
+        found = [_rows(text) for text in texts]
+        frame = pd.concat([rows for rows, _ in found], ignore_index=True)
+        counts, bad = [len(rows) for rows, _ in found], sum(n for _, n in found)
+    frame = frame.drop(columns="step", errors="ignore")
+    frame.insert(0, "step", np.repeat(np.array(steps, np.int64), counts))
+    return frame, bad
 
 
 # --- the copy -------------------------------------------------------------------------------------------------------
@@ -130,8 +136,11 @@ def _texts(schema: pa.Schema) -> list[str]:
 
 
 def _lines(path: Path) -> tuple[pd.DataFrame, int]:
-    """The JSON objects of a file, and how many lines were none; a last line without its end is one of these."""
-    raw = path.read_bytes() if path.is_file() else b""
+    return _rows(path.read_bytes() if path.is_file() else b"")
+
+
+def _rows(raw: bytes) -> tuple[pd.DataFrame, int]:
+    """The JSON objects, one a line, and how many lines were none; a last line without its end is one of these."""
     whole = raw[: raw.rfind(b"\n") + 1]
     half_written = int(len(whole) < len(raw))
     if not whole.strip():
