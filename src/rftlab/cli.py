@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rftlab import __version__, listing
-from rftlab.plain_verbs import compare_verb, export, listing_verb, report_verb, runs_verb, show_verb
+from rftlab.plain_verbs import (
+    compare_verb,
+    dashboard_verb,
+    export,
+    listing_verb,
+    report_verb,
+    runs_verb,
+    show_verb,
+    sync_verb,
+)
 
 
 class Verb(NamedTuple):
@@ -255,6 +264,8 @@ VERBS: dict[str, Verb] = {
     "compare": Verb(compare_verb, "compare DIR … [--by KEY]", "the arms of a sweep against a baseline: who is better?"),
     "report": Verb(report_verb, "report RUN [--out DIR]", "the page of one run: HTML, Markdown, figures"),
     "show": Verb(show_verb, "show RUN [--step N] [--task ID] …", "completions of a run, their verdicts and advantages"),
+    "dashboard": Verb(dashboard_verb, "dashboard [--project NAME]", "a W&B workspace: a file, and sent with a key"),
+    "sync": Verb(sync_verb, "sync [DIR]", "sends the runs that W&B kept offline"),
     "samplers": Verb(listing_verb("sampler"), "samplers [NAME]", "the samplers and their parts, or all about one"),
     "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
     "verifiers": Verb(listing_verb("verifier"), "verifiers [NAME]", "the verifiers, or everything about one"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -93,6 +94,7 @@ def compare_verb(args: list[str]) -> int:
     parser.add_argument("--endpoint", choices=("auc", "final"), default="auc", help="what the verdict is drawn from")
     parser.add_argument("--allow-mixed", action="store_true", help="compare runs that differ in more than --by too")
     parser.add_argument("--out", type=Path, help="where compare.json, compare.md and the page go; default: first DIR")
+    parser.add_argument("--wandb", action="store_true", help="log it as a run of W&B, too; offline without a key")
     chosen = parser.parse_args(args)
     from rftlab import compare, verdict_text
 
@@ -101,6 +103,13 @@ def compare_verb(args: list[str]) -> int:
     written = compare.write(found, chosen.out or chosen.folders[0], shlex.join(["rftlab", "compare", *args]))
     print("\n".join(verdict_text.terminal(found)))
     print("\n".join(map(str, written)))
+    if chosen.wandb:
+        from rftlab import wandb_compare
+
+        if where := wandb_compare.log(
+            found, chosen.out or chosen.folders[0], lambda text: print(text, file=sys.stderr)
+        ):
+            print(where)
     return 0
 
 
@@ -118,4 +127,30 @@ def show_verb(args: list[str]) -> int:
     from rftlab import show
 
     show.show(chosen.run, show.Wanted(chosen.step, chosen.task, chosen.worst, chosen.best, chosen.failed))
+    return 0
+
+
+def dashboard_verb(args: list[str]) -> int:
+    """``rftlab dashboard``."""
+    parser = _parser("dashboard")
+    parser.add_argument("--project", default="rftlab", help="W&B project, as tracking.project; default: rftlab")
+    parser.add_argument("--entity", help="W&B entity, as tracking.entity; default: that of the key")
+    parser.add_argument("--out", type=Path, default=Path("dashboard.json"), help="default: dashboard.json")
+    chosen = parser.parse_args(args)
+    from rftlab.dashboard import dashboard
+
+    written, sent = dashboard(chosen.project, chosen.entity, chosen.out)
+    print(f"{written}: the workspace's specification")
+    print(sent or "not sent: W&B is offline or has no key (wandb login); the same command sends it then")
+    return 0
+
+
+def sync_verb(args: list[str]) -> int:
+    """``rftlab sync [DIR]``."""
+    parser = _parser("sync")
+    parser.add_argument("folder", nargs="?", default="outputs", type=Path, metavar="DIR", help="default: outputs")
+    chosen = parser.parse_args(args)
+    from rftlab.wandb_sync import sync
+
+    sync(chosen.folder)
     return 0

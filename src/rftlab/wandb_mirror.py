@@ -56,7 +56,7 @@ class Mirror:
             act(self._run)
         except Exception as exc:
             self._run = None
-            self._warn(f"W&B is off for the rest of this run, the record in the run directory goes on: {_line(exc)}")
+            self._warn(f"W&B is off for the rest of this run, the record in the run directory goes on: {line(exc)}")
 
 
 def open_mirror(
@@ -70,13 +70,13 @@ def open_mirror(
         try:
             return Mirror(_init(run_dir, cfg, attempt, config, identity), warn)
         except Exception as exc:
-            _forget_failed_start()
+            forget_failed_start()
             then = "W&B goes on offline" if attempt == "online" else "W&B is off"
-            warn(f"{then}, the record in the run directory is complete: {_line(exc)}")
+            warn(f"{then}, the record in the run directory is complete: {line(exc)}")
     return None
 
 
-def _forget_failed_start() -> None:
+def forget_failed_start() -> None:
     """W&B's service holds the id of a run that failed to start, and refuses it to the next attempt."""
     import wandb
 
@@ -143,5 +143,6 @@ def _run_id(run_dir: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _line(exc: Exception) -> str:
+def line(exc: Exception) -> str:
+    """An error of W&B in one line."""
     return f"{type(exc).__name__}: {str(exc).strip().splitlines()[0] if str(exc).strip() else 'no message'}"

@@ -69,7 +69,7 @@ def curves(series: Sequence[Series], x_label: str, y_label: str, *, percent: boo
         )
     _count_axis(axes, x_label)
     axes.set_ylabel(y_label)
-    axes.set_ylim(*_reach([s.y for s in series]))
+    axes.set_ylim(*_reach(series))
     if percent:
         _percent(axes)
     _end_labels(axes, own)
@@ -84,14 +84,18 @@ def smooth(x: Float, y: Float, most: int) -> tuple[Float, Float]:
     return np.array([x[p[-1]] for p in parts]), np.array([y[p].mean() for p in parts])
 
 
-def _reach(ys: Sequence[Float]) -> tuple[float, float]:
-    """The y axis that holds all curves, with some air."""
-    every = np.concatenate([y[np.isfinite(y)] for y in ys])
+def _reach(series: Sequence[Series]) -> tuple[float, float]:
+    """The y axis that holds all curves, with some air, and of their bands what lies near."""
+    every = np.concatenate([s.y[np.isfinite(s.y)] for s in series])
     if not every.size:
         return 0.0, 1.0
     low, high = float(every.min()), float(every.max())
-    air = 0.07 * (high - low) or 0.02
-    return low - air, high + air
+    room = (high - low) or 0.02
+    edges = [
+        edge[np.isfinite(edge)] for s in series if s.look is not REST for edge in (s.low, s.high) if edge is not None
+    ]
+    banded = np.clip(np.concatenate([every, *edges]), low - 0.6 * room, high + 0.6 * room)
+    return float(banded.min()) - 0.05 * room, float(banded.max()) + 0.05 * room
 
 
 def heat(rows: Mapping[str, Float], extent: Mapping[str, float], x_label: str) -> Figure:
@@ -204,6 +208,7 @@ def dots(rows: Sequence[Dots], x_label: str, *, zero: bool = False, percent: boo
         axes.plot([row.mean, row.mean], [at - 0.3, at + 0.3], color=row.look.colour, linewidth=2)
     axes.set_yticks(range(len(rows)), [short(row.label) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(*_reach_of_dots(rows, zero))
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(x_label)
     if percent:
@@ -211,6 +216,16 @@ def dots(rows: Sequence[Dots], x_label: str, *, zero: bool = False, percent: boo
     if zero:
         axes.axvline(0, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     return figure
+
+
+def _reach_of_dots(rows: Sequence[Dots], zero: bool) -> tuple[float, float]:
+    """The x axis that holds all dots; an interval that is much wider than they lie apart leaves it."""
+    every = np.concatenate([*(row.values for row in rows), [row.mean for row in rows], [0.0] if zero else []])
+    ends = np.array([end for row in rows for end in (row.low, row.high) if np.isfinite(end)])
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    room = (high - low) or 0.02
+    left, right = min([low, *ends]), max([high, *ends])
+    return max(left, low - room) - 0.04 * room, min(right, high + room) + 0.04 * room
 
 
 def reliability(said: Sequence[Series]) -> Figure:
