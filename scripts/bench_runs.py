@@ -24,10 +24,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), cells)
         for attempt in ("first", "second", "third"):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             found = runs.find(folder)
-            seconds = time.perf_counter() - started
-            print(f"{attempt} pass: {len(found):,} runs in {seconds:.2f} s, {1e6 * seconds / len(found):.0f} µs each")
+            seconds, used = time.perf_counter() - started, time.process_time() - used
+            print(f"{attempt} pass: {len(found):,} runs in {seconds:.2f} s, {used:.2f} s of them on the processor")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
