@@ -71,6 +71,11 @@ def test_a_step_that_was_logged_twice_counts_once(run: Path) -> None:
     assert curves.read(run)[["step", "x"]].to_numpy().tolist() == [[1, 2], [2, 3]]
 
 
+def test_rows_without_any_step_are_no_rows(run: Path) -> None:
+    lines(run / "metrics.jsonl", [{"x": 1}, {"x": 2}])
+    assert (len(curves.read(run)), curves.read(run).attrs["skipped"]) == (0, 2)
+
+
 def test_no_records_are_an_empty_table(tmp_path: Path) -> None:
     for read in (curves.read, curves.groups, curves.evals, curves.panel):
         assert len(read(tmp_path)) == 0

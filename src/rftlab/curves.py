@@ -36,10 +36,14 @@ def read(run: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
     def parse() -> tuple[pd.DataFrame, int]:
         frame, skipped = _lines(path)
-        frame = frame.apply(pd.to_numeric, errors="coerce").astype(float)
-        kept = frame.dropna(subset=["step"])
-        rows = kept.drop_duplicates("step", keep="last").sort_values("step", ignore_index=True)
-        return rows.astype({"step": np.int64}), skipped + len(frame) - len(kept)
+        for name in [n for n, kind in frame.dtypes.items() if kind.kind not in "biuf"]:  # hardly ever one
+            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+        frame = frame.astype(float)
+        if lost := int(frame["step"].isna().sum() if "step" in frame else len(frame)):
+            frame = frame.dropna(subset=["step"]) if "step" in frame else pd.DataFrame({"step": []})
+        if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
+            frame = frame.drop_duplicates("step", keep="last").sort_values("step")
+        return frame.astype({"step": np.int64}).reset_index(drop=True), skipped + lost
 
     return _cached(run / ".metrics.parquet", [path], parse, columns)
 
