@@ -88,9 +88,9 @@ def cell(state: RunState, by: Sequence[str]) -> Cell:
 def split(states: Sequence[RunState], by: Sequence[str], baseline: str | None, allow_mixed: bool) -> Split:
     """Sorts runs into arms, and out of them.
 
-    The most frequent configuration among the baseline's finished runs is the standard. Finished runs that differ from
-    it outside of ``by`` are left out; with ``allow_mixed`` the keys in which they differ become part of what is
-    compared, so that every arm is of one configuration still.
+    Of the configurations in which the baseline has finished, the one that most runs share is the standard. Finished
+    runs that differ from it outside of ``by`` are left out; with ``allow_mixed`` the keys in which they differ become
+    part of what is compared, so that every arm is of one configuration still.
 
     Raises:
         InputError: no run has finished, a compared key is in none of the configurations, no such baseline.
@@ -104,7 +104,7 @@ def split(states: Sequence[RunState], by: Sequence[str], baseline: str | None, a
             raise InputError(f"--by {key}: no run has such a key; wanted one of its config.yaml, as sampler or algo.lr")
     names = labels({c.key: c.axis for c in cells}, by)
     chosen = _baseline([names[key] for key in dict.fromkeys(c.key for c in finished)], baseline)
-    standard = _most_frequent([c for c in finished if names[c.key] == chosen])
+    standard = _most_shared([c for c in finished if names[c.key] == chosen], finished)
     mixed: list[str] = []
     if allow_mixed and (mixed := sorted({k for c in finished for k in differences(standard.rest, c.rest)})):
         cells = [replace(c, axis=c.axis | {k: c.rest.get(k) for k in mixed}) for c in cells]
@@ -146,9 +146,14 @@ def _nothing_finished(states: Sequence[RunState]) -> str:
     return f"no run has finished ({counts}): run the sweep's command again, it goes on where it stopped"
 
 
-def _most_frequent(cells: Sequence[Cell]) -> Cell:
-    texts = [json.dumps(c.rest, sort_keys=True, default=str) for c in cells]
-    return cells[texts.index(Counter(texts).most_common(1)[0][0])]
+def _most_shared(cells: Sequence[Cell], among: Sequence[Cell]) -> Cell:
+    """Of ``cells`` the first whose ``rest`` the most of ``among`` have."""
+
+    distinct: list[Cell] = []
+    for each in cells:
+        if all(differences(each.rest, other.rest) for other in distinct):
+            distinct.append(each)
+    return max(distinct, key=lambda c: sum(not differences(c.rest, other.rest) for other in among))
 
 
 def _baseline(names: Sequence[str], wanted: str | None) -> str:

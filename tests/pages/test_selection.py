@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rftlab.pages.charts import BANDS, spread
+from rftlab.pages.charts import BANDS
+from rftlab.pages.lines import spread
 from rftlab.pages.selection import chosen, gini
 
 

@@ -1,4 +1,4 @@
-"""The kinds of picture: curves, a heat map, bars, dots, reliability. Each draws numbers into a figure, and no more."""
+"""The kinds of picture beside curves: a heat map, bars, dots, reliability, a histogram. Each draws numbers into a figure, and no more."""
 
 from __future__ import annotations
 
@@ -6,96 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from rftlab.core import Float
+from rftlab.pages import ticks
 from rftlab.pages.figure import sheet
-from rftlab.pages.style import GRID, INK, REST, SEQUENTIAL, WIDTH, Look
+from rftlab.pages.lines import Series
+from rftlab.pages.style import GRID, INK, SEQUENTIAL, WIDTH, Look
 from rftlab.pages.words import short
 
-POINTS = 200
-"""Most points of one curve: more are not seen, and make a page heavy."""
-BANDED = 5
-"""Most curves that all have their bands; of more only the first two, the baseline and the best, do."""
 BANDS = ("none", "under 20 %", "20–40 %", "40–60 %", "60–80 %", "over 80 %", "all")
 """Pass rates of a group as rows of a heat map."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve."""
-
-    label: str
-    look: Look
-    x: Float
-    y: Float
-    low: Float | None = None
-    high: Float | None = None
-
-    def thinned(self) -> Series:
-        """Every so many-th point, so that at most ``POINTS`` are left, the last one among them."""
-        keep = np.unique(np.linspace(0, len(self.x) - 1, POINTS).round().astype(int)) if len(self.x) > POINTS else None
-        if keep is None:
-            return self
-        low, high = (None if edge is None else edge[keep] for edge in (self.low, self.high))
-        return Series(self.label, self.look, self.x[keep], self.y[keep], low, high)
-
-
-def curves(series: Sequence[Series], x_label: str, y_label: str, *, percent: bool = True) -> Figure:
-    """Curves; each named one has its label at its end, spread so that none covers another.
-
-    Bands are drawn as far as ``BANDED`` says, and never stretch the y axis: it is the curves'.
-    """
-    figure = sheet()
-    axes = figure.subplots()
-    own = [s for s in series if s.look is not REST]
-    for s in (one.thinned() for one in own if own.index(one) < (len(own) if len(own) <= BANDED else 2)):
-        if s.low is not None and s.high is not None:
-            axes.fill_between(s.x, s.low, s.high, color=s.look.colour, alpha=0.14, linewidth=0)
-    for s in (one.thinned() for one in series):
-        company = s.look is REST
-        axes.plot(
-            s.x,
-            s.y,
-            color=s.look.colour,
-            linestyle=s.look.line,
-            marker=s.look.marker,
-            markevery=max(1, len(s.x) // 10),
-            alpha=0.45 if company else 1,
-            linewidth=0.8 if company else 1.5,
-            zorder=1 if company else 3,
-        )
-    _count_axis(axes, x_label)
-    axes.set_ylabel(y_label)
-    axes.set_ylim(*_reach(series))
-    if percent:
-        _percent(axes)
-    _end_labels(axes, own)
-    return figure
-
-
-def smooth(x: Float, y: Float, most: int) -> tuple[Float, Float]:
-    """Means of neighbours, so that at most ``most`` points are left: every step counts, none is picked."""
-    if len(x) <= most:
-        return x, y
-    parts = np.array_split(np.arange(len(x)), most)
-    return np.array([x[p[-1]] for p in parts]), np.array([y[p].mean() for p in parts])
-
-
-def _reach(series: Sequence[Series]) -> tuple[float, float]:
-    """The y axis that holds all curves, with some air, and of their bands what lies near."""
-    every = np.concatenate([s.y[np.isfinite(s.y)] for s in series])
-    if not every.size:
-        return 0.0, 1.0
-    low, high = float(every.min()), float(every.max())
-    room = (high - low) or 0.02
-    edges = [
-        edge[np.isfinite(edge)] for s in series if s.look is not REST for edge in (s.low, s.high) if edge is not None
-    ]
-    banded = np.clip(np.concatenate([every, *edges]), low - 0.6 * room, high + 0.6 * room)
-    return float(banded.min()) - 0.05 * room, float(banded.max()) + 0.05 * room
 
 
 def heat(rows: Mapping[str, Float], extent: Mapping[str, float], x_label: str) -> Figure:
@@ -129,7 +51,7 @@ def heat(rows: Mapping[str, Float], extent: Mapping[str, float], x_label: str) -
         axes.grid(visible=False)
         ticks = range(len(BANDS)) if len(rows) == 1 else (0, len(BANDS) // 2, len(BANDS) - 1)
         axes.set_yticks(ticks, [BANDS[tick] for tick in ticks])
-        _count_axis(axes, "")
+        ticks.counts(axes, "")
         axes.tick_params(labelbottom=True)
         if len(rows) > 1:
             axes.set_title(short(label))
@@ -155,7 +77,7 @@ def bars(
     axes.set_yticks(at, [short(row) for row in rows])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    _count_axis(axes, x_label)
+    ticks.counts(axes, x_label)
     if percent:
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     if len(parts) > 1:
@@ -260,61 +182,10 @@ def histogram(series: Sequence[tuple[str, Look, Float]], x_label: str, y_label: 
         axes.stairs(
             heights / max(1, len(values)), edges, color=look.colour, linestyle=look.line, label=short(label), **kind
         )
-    _count_axis(axes, x_label)
+    ticks.counts(axes, x_label)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylabel(y_label)
-    _percent(axes)
+    ticks.percent(axes)
     if len(series) > 1:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     return figure
-
-
-def _percent(axes: Axes) -> None:
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_formatter(PercentFormatter(1, 0 if high - low > 0.04 else 1))
-
-
-def _count_axis(axes: Axes, label: str) -> None:
-    axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-
-
-def _thousands(value: float, _: int) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
-
-
-def _end_labels(axes: Axes, series: Sequence[Series]) -> None:
-    """Labels to the right of the axes at the height of their curves' ends, moved apart where they would overlap."""
-    if len(series) < 2:
-        return
-    low, high = axes.get_ylim()
-    gap = (high - low) / 17
-    ends = [float(s.y[np.isfinite(s.y)][-1]) if np.isfinite(s.y).any() else low for s in series]
-    order = np.argsort(ends)
-    places = spread([ends[i] for i in order], gap, low, high)
-    axes.autoscale(False)
-    right = axes.get_xlim()[1]
-    text = right + 0.05 * (right - axes.get_xlim()[0])
-    for i, place in zip(order, places, strict=True):
-        s = series[i]
-        leader = ([float(s.x[-1]), text], [ends[i], place])
-        axes.plot(*leader, color=s.look.colour, linewidth=0.8, clip_on=False)  # an arrow would take 20 times as long
-        axes.text(text, place, " " + short(s.label, 18), va="center", fontsize=8)
-
-
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places near the ``wanted`` ones (ascending) that are ``gap`` apart and, as far as they fit, in [low, high]."""
-    places: list[float] = []
-    for value in wanted:
-        places.append(max(value, places[-1] + gap) if places else max(value, low))
-    over = places[-1] - high if places else 0.0
-    if over > 0:  # push down from the top again
-        limit = high
-        for i in range(len(places) - 1, -1, -1):
-            places[i] = min(places[i], limit)
-            limit = places[i] - gap
-    return places

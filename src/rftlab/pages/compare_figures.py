@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rftlab.comparison import Arm, Comparison
-from rftlab.pages import charts
-from rftlab.pages.charts import Dots, Series
+from rftlab.pages import charts, lines
+from rftlab.pages.charts import Dots
+from rftlab.pages.lines import Series
 from rftlab.pages.sheets import Sheets
 from rftlab.pages.style import BASELINE, COLOURS, NAMED, REST, Look, look
 from rftlab.pages.words import LABELS, interval, known, number, points, share
@@ -108,13 +109,13 @@ def _course(comparison: Comparison, metric: str, sheets: Sheets) -> None:
             there = np.isfinite(mean)
             x, y = grid[there], mean[there]
             if not metric.startswith("eval/"):  # a value a step, and noisy
-                low = charts.smooth(x, low[there], POINTS)[1]
-                high = charts.smooth(x, high[there], POINTS)[1]
-                x, y = charts.smooth(x, y, POINTS)
+                low = lines.smooth(x, low[there], POINTS)[1]
+                high = lines.smooth(x, high[there], POINTS)[1]
+                x, y = lines.smooth(x, y, POINTS)
             else:
                 low, high = low[there], high[there]
             if by[arm.label] is REST:
-                x, y = charts.smooth(x, y, POINTS)
+                x, y = lines.smooth(x, y, POINTS)
             if len(x):
                 found.append(Series(arm.label, by[arm.label], x, y, low, high))
         return found
@@ -124,12 +125,12 @@ def _course(comparison: Comparison, metric: str, sheets: Sheets) -> None:
         return
 
     def one(axis: str) -> Figure:
-        return charts.curves(drawn[axis], LABELS[axis], label, percent=percent)
+        return lines.curves(drawn[axis], LABELS[axis], label, percent=percent)
 
     say = share if percent else lambda value: number(value, 2)
     ends = "; ".join(f"{s.label} {say(float(s.y[-1]))}" for s in drawn[sheets.axes[0]] if s.look is not REST)
     caption = "Mean over seeds; the band is its 95 % interval at each point by itself."
-    if len(named(comparison)) > charts.BANDED:
+    if len(named(comparison)) > lines.BANDED:
         caption += " Only the baseline and the best other arm have theirs drawn."
     if any(s.look is REST for s in drawn[sheets.axes[0]]):
         caption += (

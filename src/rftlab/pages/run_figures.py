@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rftlab.core import TaskPool
-from rftlab.pages import charts
-from rftlab.pages.charts import Series
+from rftlab.pages import charts, lines
 from rftlab.pages.cost import PURPOSES, rollouts_by_purpose, seconds_by_phase
+from rftlab.pages.lines import Series
 from rftlab.pages.record import Record
 from rftlab.pages.selection import Chosen, pool_shares
 from rftlab.pages.sheets import Sheets
@@ -49,7 +49,7 @@ def _accuracy(record: Record, sheets: Sheets) -> None:
         x, y = record.against(axis, "eval/accuracy")
         _, error = record.against(axis, "eval/accuracy_se")
         band = (y - error, y + error) if len(error) == len(y) else (None, None)
-        return charts.curves([Series("accuracy", look(0), x, y, *band)], AXES[axis][1], "evaluation accuracy")
+        return lines.curves([Series("accuracy", look(0), x, y, *band)], AXES[axis][1], "evaluation accuracy")
 
     times = len(record.known("eval/accuracy"))
     alt = f"Curve of evaluation accuracy: from {share(start[0])} to {share(end[0])} in {times} evaluations."
@@ -63,10 +63,10 @@ def _lines(record: Record, sheets: Sheets, name: str, title: str, keys: Mapping[
 
     def one(axis: str) -> Figure:
         series = [
-            Series(text, BASELINE if i == 0 else look(i - 1), *charts.smooth(*record.against(axis, key), STEPS))
+            Series(text, BASELINE if i == 0 else look(i - 1), *lines.smooth(*record.against(axis, key), STEPS))
             for i, (key, text) in enumerate(there.items())
         ]
-        return charts.curves(series, AXES[axis][1], label)
+        return lines.curves(series, AXES[axis][1], label)
 
     means = ", ".join(f"{text} {share(float(record.known(key).mean()))}" for key, text in there.items())
     sheets.switchable(name, title, f"Curves over the run; means: {means}.", one, f"Means over the run: {means}.")
@@ -147,7 +147,7 @@ def _belief(record: Record, sheets: Sheets) -> None:
 
         def one(axis: str) -> Figure:
             series = [Series("panel", look(0), *record.against(axis, "panel/spearman"))]
-            return charts.curves(series, AXES[axis][1], "Spearman's rank correlation", percent=False)
+            return lines.curves(series, AXES[axis][1], "Spearman's rank correlation", percent=False)
 
         end = number(record.last("panel/spearman"), 2)
         alt = f"Curve of the rank correlation of predicted and observed pass rates on the panel; it ends at {end}."

@@ -35,11 +35,11 @@ def sentence(comparison: Comparison, arm: Arm) -> str:
         return f"{head}; no verdict, as that takes two paired seeds that differ ({_seeds(len(found.seeds))} here)."
     sure = f"95 % interval {interval(found.difference.low, found.difference.high)}"
     verdict = found.verdict if found.verdict in COLOUR else "not distinguishable"
-    tail = f"{verdict} with {_seeds(len(found.seeds))} (p {_p(found.p_holm)} after Holm)"
-    if verdict not in COLOUR and known(found.detectable):
-        tail += (
-            f"; the smallest difference that these seeds could show is {points(found.detectable).lstrip('+')} points"
-        )
+    tail = f"{verdict} with {_seeds(len(found.seeds))}"
+    if verdict in COLOUR:
+        tail += f" (p {_p(found.p_holm)} after Holm's correction)"
+    elif known(found.detectable):
+        tail += f"; smallest difference these seeds could show: {points(found.detectable).lstrip('+')} points"
     return f"{head}, {sure}, {tail}."
 
 
