@@ -1,4 +1,4 @@
-"""The kinds of picture beside curves: a heat map, bars, dots, reliability, a histogram. Each draws numbers into a figure, and no more."""
+"""Every kind of picture but curves: heat maps, bars, dots, reliability, histograms. Numbers in, a figure out."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def heat(rows: Mapping[str, Float], extent: Mapping[str, float], x_label: str) -
         )
         axes.set_xlim(0, widest)
         axes.grid(visible=False)
-        ticks = range(len(BANDS)) if len(rows) == 1 else (0, len(BANDS) // 2, len(BANDS) - 1)
-        axes.set_yticks(ticks, [BANDS[tick] for tick in ticks])
+        shown = range(len(BANDS)) if len(rows) == 1 else (0, len(BANDS) // 2, len(BANDS) - 1)
+        axes.set_yticks(shown, [BANDS[band] for band in shown])
         ticks.counts(axes, "")
         axes.tick_params(labelbottom=True)
         if len(rows) > 1:
