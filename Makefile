@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # One torch thread and no spinning: small models are fastest so, and runs beside each other do not starve.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help setup train smoke test test-gpu lint types check conformance format bench bench-samplers bench-verifiers docs wheel clean
+.PHONY: help setup train smoke test test-gpu lint types check conformance format bench bench-samplers bench-verifiers browser docs wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -57,6 +57,9 @@ bench-samplers: $(READY) ## time and memory of every sampler on pools of a thous
 
 bench-verifiers: $(READY) ## verdicts a second of every verifier, what hanging completions cost, memory over many
 	$(QUIET) $(BIN)/python scripts/bench_verifiers.py
+
+browser: ## Debian's Chromium, in which the pages are tested; without one those tests are skipped
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null)
 
 wheel: $(READY) ## dist/*.whl and the source archive
 	$(BIN)/python -m build
