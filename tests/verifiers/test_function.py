@@ -17,6 +17,7 @@ from rftlab.verifiers.pool import VerifierPool, build_pool
 PROMPT = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "6 * 7?"})
 TASK = Task("t", 0, PROMPT, "42", {"level": 3, "hint": None, "no name": 1})
 Make = Callable[..., Function]
+NO_MODULE = Path(__file__).parents[2] / "LICENSE"
 
 
 @pytest.fixture
@@ -104,6 +105,7 @@ def test_a_function_that_hangs_is_stopped(make: Make) -> None:
         ("f = 3", "int, no function"),
         ("def g(text, task): return 1", "no attribute 'f'"),
         ("def f(text, task) return 1", "cannot be loaded"),
+        ("import sys; sys.exit(0)", "cannot be loaded (SystemExit: 0)"),
     ],
 )
 def test_what_is_no_such_function_is_refused_before_anything_runs(make: Make, body: str, says: str) -> None:
@@ -120,6 +122,10 @@ def test_what_is_no_such_function_is_refused_before_anything_runs(make: Make, bo
         ({"function": "no_such_package.f"}, "No module named"),
         ({"function": "f"}, "verifier.check.function=file.py:function"),
         ({"function": "math.cos", "range": [1, 1]}, "verifier.check.range"),
+        ({"function": "math.cos", "range": ["a", "b"]}, "wanted two finite numbers"),
+        ({"function": "math.cos", "range": [0, float("inf")]}, "wanted two finite numbers"),
+        ({"function": f"{NO_MODULE}:f"}, "LICENSE is no Python file"),
+        ({"function": "math.cos", "threshold": 0.0}, "verifier.check.threshold"),
         ({"function": "math.cos", "threshold": 2.0}, "verifier.check.threshold"),
     ],
 )

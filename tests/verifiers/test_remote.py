@@ -288,6 +288,9 @@ def test_it_is_chosen_on_the_command_line_and_the_shipped_template_asks_for_what
         ({"correct": "yes", "incorrect": "YES"}, "verifier.check.correct"),
         ({"timeout": 0}, "verifier.check.timeout"),
         ({"retries": -1}, "at least 0"),
+        ({"threshold": 0.0}, "verifier.check.threshold=1"),
+        ({"threshold": -1.0}, "verifier.check.threshold=1"),
+        ({"threshold": 1.5}, "verifier.check.threshold=1"),
     ],
 )
 def test_wrong_settings_name_what_repairs_them(options: dict[str, Any], says: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ class Function(Verifier):
 
     Args:
         function: ``package.module.function``, or ``file.py:function``.
-        threshold: least score that passes; true and false pass and fail by themselves.
+        threshold: least score that passes, in (0, 1]; true and false pass and fail by themselves.
         range: the lowest and the highest score that the function returns, mapped linearly to 0 and 1; null = [0, 1]. A
             score outside is a fault.
         messages: TRL's signature only: prompts and completions as lists of chat messages, else as texts.
@@ -52,11 +53,13 @@ class Function(Verifier):
     ) -> None:
         if not function:
             raise InputError(f"verifier=python needs your function: {HINT}")
-        if range is not None and not (len(range) == 2 and range[0] < range[1]):
-            raise InputError(f"a score range of {list(range)}: wanted two numbers, verifier.check.range=[-1,1]")
-        if not 0 <= threshold <= 1:
+        if range is not None and not (len(range) == 2 and all(map(_finite, range)) and range[0] < range[1]):
             raise InputError(
-                f"threshold={threshold:g}: wanted a score in [0, 1], after the range: verifier.check.threshold=1"
+                f"verifier.check.range={list(range)}: wanted two finite numbers, lowest and highest, as in [-1,1]"
+            )
+        if not 0 < threshold <= 1:
+            raise InputError(
+                f"threshold={threshold:g}: wanted a score in (0, 1], after the range: verifier.check.threshold=1"
             )
         self.function, self.threshold, self.range = function, threshold, (0.0, 1.0) if range is None else tuple(range)
         self.messages, self.answer_column, self.gold_text = messages, answer_column, gold
@@ -122,6 +125,10 @@ class Function(Verifier):
         return said[0]
 
 
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _columns(meta: Mapping[str, Any], answer: str) -> str:
     return ", ".join(["prompts", "completions", answer, *(key for key in meta if key != answer)])
 
@@ -136,8 +143,9 @@ def _found(spec: str) -> Callable[..., Any]:
             module_name, _, name = spec.rpartition(".")
             module = importlib.import_module(module_name)
         function = getattr(module, name)
-    except Exception as error:
-        raise InputError(f"verifier.check.function={spec} cannot be loaded ({error}): {HINT}") from error
+    except (Exception, SystemExit) as error:  # a file may end the process where it should only define
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise InputError(f"verifier.check.function={spec} cannot be loaded ({reason}): {HINT}") from error
     if not callable(function):
         raise InputError(f"verifier.check.function={spec} is a {type(function).__name__}, no function: {HINT}")
     return function
@@ -151,7 +159,8 @@ def _module_of(file: Path) -> Any:
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
     found = importlib.util.spec_from_file_location(f"rftlab_function_{file.stem}", file)
-    assert found is not None and found.loader is not None
+    if found is None or found.loader is None:
+        raise ImportError(f"{file.name} is no Python file")
     module = importlib.util.module_from_spec(found)
     sys.modules[found.name] = module  # dataclasses and pickles look a class's module up by name
     found.loader.exec_module(module)

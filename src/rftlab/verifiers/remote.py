@@ -41,7 +41,7 @@ class Remote(Verifier):
         json_key: key of the verdict; null = ``pattern`` is used.
         correct: the verdict, upper or lower case, that passes with score 1.
         incorrect: the verdict that fails with score 0. Any other must be a score in [0, 1], or is a fault.
-        threshold: least score that passes.
+        threshold: least score that passes, in (0, 1].
         api_key_env: environment variable that holds the key; null = no key is sent. The key itself is never stored.
         max_tokens: of the reply. A reply that was cut off is a fault.
         max_chars: of the completion; of a longer one the judge sees the end.
@@ -82,6 +82,8 @@ class Remote(Verifier):
             raise InputError("a verdict is read by pattern or by json_key: set the other one to null")
         if correct.casefold() == incorrect.casefold():
             raise InputError(f"correct and incorrect are both {correct!r}: verifier.check.correct=CORRECT")
+        if not 0 < threshold <= 1:
+            raise InputError(f"threshold={threshold:g}: wanted a score in (0, 1], verifier.check.threshold=1")
         if min(max_tokens, max_chars) < 1 or not timeout > 0 or min(retries, backoff, max_wait) < 0:
             raise InputError(
                 "max_tokens, max_chars and timeout must be more than 0, retries, backoff and max_wait at least 0: "
