@@ -93,6 +93,14 @@ def test_no_long_text_breaks_it_or_takes_long(piece: str) -> None:
     assert time.process_time() - started < 5.0
 
 
+@pytest.mark.parametrize("number", ["1" * 400, "1" * 4000, "1e999", "-1e999", "1e308", "5e-324"])
+@pytest.mark.parametrize(
+    "keyword", [{"multipleOf": 0.03}, {"multipleOf": 7}, {"maximum": 0.5}, {"type": "integer"}, {"enum": [0.1, 3]}]
+)
+def test_no_number_breaks_a_keyword(keyword: dict[str, Any], number: str) -> None:
+    assert CHECK.grade(f'{{"n": {number}}}', task({"properties": {"n": keyword}})).valid
+
+
 @pytest.mark.parametrize(
     ("answer", "meta"),
     [

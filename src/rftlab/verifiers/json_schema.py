@@ -121,7 +121,7 @@ def _valid(validator: Any, instance: Any) -> bool:
 
     try:
         return validator.is_valid(instance)
-    except RecursionError:  # nested deeper than can be followed
+    except (RecursionError, ArithmeticError):  # nested deeper than can be followed; 1e999 under multipleOf
         return False
     except Unresolvable as error:
         raise ValueError(f"the schema refers to what is not in it: {error}") from None
