@@ -55,6 +55,16 @@ def test_what_a_right_program_may_do(program: str, tests: str) -> None:
     assert graded(program, tests) == Outcome("passed", 1.0)
 
 
+FORGE = """
+import json, os
+def forge(message):
+    text = json.dumps(message).encode()
+    for fd in range(3, 30):
+        try: os.write(fd, len(text).to_bytes(4, "big") + text)
+        except OSError: pass
+"""
+
+
 @pytest.mark.parametrize(
     ("program", "tests", "kind"),
     [
@@ -71,6 +81,15 @@ def test_what_a_right_program_may_do(program: str, tests: str) -> None:
         ("def f(x):\n    while True: pass", "assert f(1) == 1", "limit"),
         ("def f(x): return 'x' * (1 << 32)", "assert f(1) == 1", "limit"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGXCPU)", "assert f(1) == 1", "limit"),
+        ("print('\\ud800')\ndef f(x): return 2", "assert f(1) == 1", "failed"),
+        ("def f(x): print('\\ud800'); return 2", "assert f(1) == 1", "failed"),
+        (f"{FORGE}forge(['value', ['iterator', [[]]], '', None])", "assert f(1) == 1", "failed"),
+        (f"{FORGE}forge(['value', 1, 2, [3]])", "assert f(1) == 1", "failed"),
+        (f"{FORGE}forge(['raised', ['\\ud800', [[]]], '', ''])", "assert f(1) == 1", "failed"),
+        ("def f(x): return '1 +'", "assert eval(f(1)) == 1", "failed"),
+        ("def f(x): return 'no_name'", "assert eval(f(1)) == 1", "failed"),
+        ("def f(x): return []", "def check():\n    for y in f(1): z = y\n    assert z\ncheck()", "failed"),
+        ("def f(x): return int", "assert f(f(1).real) == 1", "failed"),
     ],
 )
 def test_what_is_a_failed_trial(program: str, tests: str, kind: str) -> None:
@@ -86,6 +105,10 @@ def test_what_is_a_failed_trial(program: str, tests: str, kind: str) -> None:
         ("assert True", ""),
         ("import no_such_module\nassert f(1) == 1", ""),
         ("assert f(lambda: 1) == 1", ""),
+        ("assert f(1) == 1 and f(lambda: 1) == 1", ""),
+        ("assert f(1) == 1 and f(len) == 1", ""),
+        ("import no_such_module.b\nassert f(1) == 1", ""),
+        ("def check(f):\n    assert f(1) == 1\n    from math import nothing\ncheck(f)", ""),
         ("assert f(1) == 1", "1 / 0"),
         ("assert f(1) == 1", "def ("),
     ],

@@ -8,8 +8,9 @@ import builtins
 import json
 import os
 import sys
+from types import ModuleType
 
-from rftlab.sandbox.codec import DECODING_ERRORS, BadMessage, decode, encode, receive, send
+from rftlab.sandbox.codec import BadMessage, decode, encode, receive, send
 
 
 class Gone(BaseException):
@@ -18,6 +19,10 @@ class Gone(BaseException):
 
 class Inexpressible(TypeError):
     """A test hands the candidate something that is no data: the tests' fault."""
+
+
+class Unpassable(Inexpressible):
+    """The same, of an object that may come from looking into a value of the candidate's: ``p.x`` of a class."""
 
 
 class NotData(Exception):
@@ -30,8 +35,9 @@ def main(job, channel):
     """Prints "begun" and then the verdict, a JSON object, each on a line."""
     verdicts = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what tests print
+    sys.stdout.reconfigure(errors="replace")  # half of a surrogate pair is printable, if the candidate prints it
     session = Session(channel)
-    tally = Tally(job["assertions"])
+    tally = Tally(job["assertions"], session)
     try:
         if "random" in job["tests"]:  # drawn cases are the same for everyone
             __import__("random").seed(0)
@@ -44,9 +50,9 @@ def main(job, channel):
         for name in job["remote"]:
             names.pop(name, None)
         exec(tests, names)
-        verdict = tally.verdict(session)
+        verdict = tally.verdict()
     except BaseException as error:
-        verdict = tally.verdict(session, error)
+        verdict = tally.verdict(error)
     print(json.dumps(verdict), file=verdicts, flush=True)
 
 
@@ -55,14 +61,14 @@ class Session:
 
     def __init__(self, channel):
         self.channel = channel
-        self.heard = self.gone = self.ended = self.out_of_memory = False
-        """The candidate has answered something since its program was loaded; talks no more; has ended; met its memory
-        limit."""
+        self.heard = self.swayed = self.gone = self.ended = self.out_of_memory = False
+        """The candidate has answered something since its program was loaded; has given data or an exception, on which
+        the tests' way may depend; talks no more; has ended; met its memory limit."""
 
     def begin(self):
         """Waits until the program has been loaded."""
         self._answer()
-        self.heard = False
+        self.heard = self.swayed = False
 
     def ask(self, *request, args=()):
         try:
@@ -77,17 +83,21 @@ class Session:
             if kind == "value":
                 value, printed, after = said
                 value = decode(value, self.stand_in)
+                self.swayed |= not isinstance(value, StandIn)
                 for mine, theirs in zip(args, decode(after, self.stand_in) if after else (), strict=False):
                     overwrite(mine, theirs)
                 error = None
             else:
                 names, text, printed = said
                 error = self.raised([str(name) for name in names], str(text))
+                self.swayed = True
+            sys.stdout.write(str(printed))
         except (EOFError, OSError):
             self._hang_up("the program has ended", ended=True)
-        except DECODING_ERRORS as problem:
+        except (NotData, MemoryError):
+            raise
+        except Exception as problem:  # whatever came, it is the candidate's doing
             self._hang_up(f"no message: {problem}")
-        sys.stdout.write(str(printed))
         self.heard = True
         if error:
             raise error
@@ -145,7 +155,9 @@ class StandIn:
 def mine(value):
     if isinstance(value, StandIn):
         return value._node[1]
-    raise Inexpressible(f"the tests pass a {type(value).__name__} to the program: only data can be passed")
+    own = getattr(value, "__module__", None) == "tests" or isinstance(getattr(value, "__self__", None), ModuleType)
+    kind = Inexpressible if own else Unpassable
+    raise kind(f"the tests pass a {type(value).__name__} to the program: only data can be passed")
 
 
 def overwrite(mine, theirs):
@@ -175,8 +187,8 @@ class Names(dict):
 class Tally:
     """Counts assertions where the tests report them (``rftlab.sandbox.watched``)."""
 
-    def __init__(self, written):
-        self.written = written
+    def __init__(self, written, session):
+        self.written, self.session = written, session
         self.passed = self.seen = 0
 
     def held(self):
@@ -185,12 +197,13 @@ class Tally:
 
     def failed(self):
         error = sys.exc_info()[1]
-        if isinstance(error, Gone | Inexpressible) or broken(error):
+        if isinstance(error, Gone) or broken(error, self.session.swayed):
             raise error
         self.seen += 1
 
-    def verdict(self, session, error=None):
+    def verdict(self, error=None):
         """outcome: passed | failed | limit | ended (by itself) | fault; share of the assertions; why."""
+        session = self.session
         total = max(self.written, self.seen + (error is not None), 1)
         if error is None and self.passed == self.seen and not session.gone:
             if session.heard:
@@ -201,12 +214,26 @@ class Tally:
         if session.out_of_memory or isinstance(error, MemoryError):
             return {"outcome": "limit", "share": share, "why": why}
         innocent = isinstance(error, Gone) or getattr(error, "from_candidate", False) or error is None
-        if not innocent and (broken(error) or not session.heard):
+        if not innocent and (broken(error, session.swayed) or not session.heard):
             return {"outcome": "fault", "share": 0.0, "why": why}
         return {"outcome": "ended" if session.ended else "failed", "share": share, "why": why}
 
 
-def broken(error):
-    """An error that no value of a candidate causes in sound tests."""
-    kinds = (NameError, ImportError, SyntaxError, Inexpressible)
-    return isinstance(error, kinds) and not getattr(error, "from_candidate", False)
+def broken(error, swayed):
+    """An error that no value of a candidate causes in sound tests. After data of the candidate's, that is a name or a
+    module that the tests' own text lacks: ``eval(f(1))`` may raise anything."""
+    if getattr(error, "from_candidate", False):
+        return False
+    if not swayed:
+        return isinstance(error, NameError | ImportError | SyntaxError | Inexpressible)
+    if isinstance(error, NameError | ImportError):
+        return not isinstance(error, UnboundLocalError) and place_of(error) in ("<tests>", "<setup>")
+    return isinstance(error, Inexpressible) and not isinstance(error, Unpassable)
+
+
+def place_of(error):
+    """The file whose code has raised it."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_filename
