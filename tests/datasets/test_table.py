@@ -94,9 +94,9 @@ def test_a_missing_empty_or_foreign_file_is_one_line(tmp_path: Path) -> None:
     for path, said in [
         (None, r"dataset\.path=FILE"),
         (str(tmp_path / "none.jsonl"), r"none\.jsonl.*dataset\.path"),
-        (str(tmp_path / "folder"), r"holds no a file of \.jsonl"),
+        (str(tmp_path / "folder"), r"holds no file of \.jsonl"),
         (write(tmp_path / "empty.jsonl", ["", " "]), "no row"),
-        (str(tmp_path / "latin.jsonl"), "UTF-8"),
+        (str(tmp_path / "latin.jsonl"), "save it as UTF-8"),
     ]:
         with pytest.raises(InputError, match=said):
             load(path)
@@ -255,6 +255,14 @@ def test_a_folder_is_read_in_the_order_of_its_names_and_by_patterns(tmp_path: Pa
     assert len(load(str(tmp_path), files=["b.*"], eval_path=held_out).train) == 4
     with pytest.raises(InputError, match=r"holds no c\.jsonl.*dataset\.files"):
         load(str(tmp_path), files=["c.jsonl"], eval_path=held_out)
+    for pattern in ("/etc/*", "a**.jsonl", ""):
+        with pytest.raises(InputError, match=r"dataset\.files=\[.*wanted names or patterns in the folder"):
+            load(str(tmp_path), files=[pattern], eval_path=held_out)
+    with pytest.raises(InputError, match=r"no file 'nope'.*dataset\.eval_path=FILE"):
+        load(str(tmp_path), eval_path="nope")
+    before = len(load(str(tmp_path), eval_path=held_out).train)
+    (tmp_path / "sub.jsonl").mkdir()
+    assert len(load(str(tmp_path), eval_path=held_out).train) == before
 
 
 @pytest.mark.parametrize(
@@ -266,6 +274,8 @@ def test_a_folder_is_read_in_the_order_of_its_names_and_by_patterns(tmp_path: Pa
         ("a.json", "7", r"holds a int|is not a JSON object"),
         ("a.csv", "prompt,answer\na,b,c\n", "too few or too many columns"),
         ("a.csv", "prompt,answer\na\n", "too few or too many columns"),
+        ("a.csv", "prompt,answer,answer\na,1,2\n", "several columns 'answer'"),
+        ("a.tsv", "prompt\tx\tprompt\na\t1\t2\n", "several columns 'prompt'"),
         ("a.parquet", "not one", "cannot be read as Parquet"),
         ("a.jsonl.gz", "not one", "cannot be read"),
     ],
@@ -322,6 +332,45 @@ def test_filter_keeps_values_lists_and_ranges_and_counts_the_rest(tmp_path: Path
     ]:
         with pytest.raises(InputError, match=said):
             load(path, filter=wrong)
+
+
+def test_filter_compares_numbers_as_numbers_however_they_are_written(tmp_path: Path) -> None:
+    levels = [3, 3.0, "3", "3.00", 4, "abc", True, None, 2**60 + 1]
+    rows = [row | {"lv": lv, "on": i < 2} for i, (row, lv) in enumerate(zip(questions(9), levels, strict=True))]
+    path = write(tmp_path / "a.jsonl", rows)
+    for wanted in (3, 3.0, "3", [3, 5]):
+        assert rows_of(load(path, filter={"lv": wanted})) == [f"a.jsonl:{i}" for i in (1, 2, 3, 4)]
+    assert rows_of(load(path, filter={"on": True})) == ["a.jsonl:1", "a.jsonl:2"]
+    for wanted in (1, float(2**60)):  # true is no number; nor are two long numbers the same that differ
+        with pytest.raises(InputError, match=r"no training row of .* passes"):
+            load(path, filter={"lv": wanted})
+    with pytest.raises(InputError, match=r"dataset\.filter\.1: no training row"):
+        load(path, filter={1: 1})  # type: ignore[dict-item]
+
+
+def test_bytes_are_no_text_and_a_category_is_a_name(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = str(tmp_path / "a.parquet")
+    rows = [{"p": "a", "a": b"\xff1", "c": ["x"], "b": b"x", "n": "1"}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    for keys, said in [
+        ({"prompt_key": "p", "answer_key": "a"}, "has a bytes for 'a'"),
+        ({"prompt_key": "b", "answer_key": "n"}, "neither a text nor a list"),
+        ({"prompt_key": "p", "answer_key": "n", "category_key": "c"}, "has a list for 'c', wanted a name"),
+        ({"prompt_key": "p", "answer_key": "n", "category_key": "b"}, "has a bytes for 'b', wanted a name"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            load(path, **keys)  # type: ignore[arg-type]
+
+
+def test_a_key_that_no_row_has_names_those_that_there_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"q": "a", "gold": 1}, {"q": "b", "gold": 2}])
+    for bad_rows in ("stop", "skip"):
+        with pytest.raises(InputError, match=r"The rows have \['gold', 'q'\]") as refused:
+            load(path, bad_rows=bad_rows)
+        assert "bad_rows=skip" not in str(refused.value)
 
 
 def test_all_rows_can_be_for_evaluation_and_then_nothing_can_be_trained_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rftlab.core import Float, InputError, Task, TaskPool
 from rftlab.datasets.base import Dataset
-from rftlab.datasets.rows import Columns, Entry, Row, entries, field_of
+from rftlab.datasets.rows import Columns, Entry, Row, entries, field_of, there
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Source:
     rows: Sequence[Row]
     columns: Columns
     filter: Mapping[str, Any]
-    """Key -> a value, a list of values, or ``{min, max}`` (closed; either may be missing)."""
+    """Key -> a value, a list of values, or ``{min, max}`` (closed; either may be missing). Numbers are compared as
+    such, also where the rows hold them as text."""
     skip: bool = False
     """Leave out what cannot be a task, instead of stopping."""
 
@@ -39,16 +40,15 @@ class Source:
     def _filtered(self, name: str, kind: str) -> list[Row]:
         good = [row for row in self.rows if row.defect is None]
         for key in self.filter:
-            if not any(field_of(row.fields, key) is not None for row in good):
-                there = sorted({k for row in good[:100] for k in row.fields})
-                raise InputError(f"dataset.filter.{key}: no {kind} row of {name!r} has it; they have {there}")
+            if not any(field_of(row.fields, str(key)) is not None for row in good):
+                raise InputError(f"dataset.filter.{key}: no {kind} row of {name!r} has it; they have {there(good)}")
         kept = [row for row in self.rows if row.defect is not None or self._passes(row)]
         if not kept:
             raise InputError(f"no {kind} row of {name!r} passes dataset.filter={dict(self.filter)}: loosen it")
         return kept
 
     def _passes(self, row: Row) -> bool:
-        return all(_matches(key, wanted, field_of(row.fields, key)) for key, wanted in self.filter.items())
+        return all(_matches(key, wanted, field_of(row.fields, str(key))) for key, wanted in self.filter.items())
 
 
 def _matches(key: str, wanted: Any, value: Any) -> bool:
@@ -60,7 +60,25 @@ def _matches(key: str, wanted: Any, value: Any) -> bool:
         except (TypeError, ValueError):
             return False
         return wanted.get("min", -np.inf) <= number <= wanted.get("max", np.inf)
-    return str(value) in [str(each) for each in (wanted if isinstance(wanted, list | tuple) else [wanted])]
+    return any(_same(each, value) for each in (wanted if isinstance(wanted, list | tuple) else [wanted]))
+
+
+def _same(wanted: Any, value: Any) -> bool:
+    """As texts, or as numbers where both are: 3, 3.0 and "3" are the same level."""
+    if str(wanted) == str(value):
+        return True
+    numbers = _number(wanted), _number(value)
+    return None not in numbers and numbers[0] == numbers[1]
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, str):
+        for kind in (int, float):  # int first: a float knows 16 digits of an id
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def split(found: Sequence[Entry], fraction: float) -> tuple[list[Entry], list[Entry]]:
@@ -98,7 +116,9 @@ def assemble(
     found, counts, left_out = train.entries(name, "training")
     if not found:
         raise InputError(
-            f"dataset {name!r} has no row that can be a task: " + "; ".join(f"{w} {why}" for w, why in left_out[:5])
+            f"dataset {name!r} has no row that can be a task: "
+            + "; ".join(f"{w} {why}" for w, why in left_out[:5])
+            + f". The rows have {there(train.rows)}"
         )
     columns = train.columns
     for model, key in columns.references.items():

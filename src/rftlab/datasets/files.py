@@ -16,23 +16,24 @@ from rftlab.datasets.rows import Row
 NO_OBJECT = "is not a JSON object"
 
 
-def read(path: str | Path, records: str | None = None) -> list[Row]:
+def read(path: str | Path, records: str | None = None, key: str = "dataset.path") -> list[Row]:
     """The rows of a file; what is no row (a torn line, a number) becomes a row with a defect.
 
     Args:
         path: its suffix names the format; ``.gz`` after it is unpacked.
         records: key of the list of rows in a JSON file that holds one object; None = its only list of objects.
+        key: the option that names the file, for messages.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"no file {str(path)!r}: wanted one of {', '.join(FORMATS)}, dataset.path=FILE")
+        raise InputError(f"no file {str(path)!r}: wanted one of {', '.join(FORMATS)}, {key}=FILE")
     reader = FORMATS.get(_format(path))
     if reader is None:
         raise InputError(f"{str(path)!r}: unknown format {path.suffix!r}, wanted one of {', '.join(FORMATS)}, or .gz")
     try:
         rows = [Row(f"{path.name}:{number}", *found, file=path) for number, *found in reader(path, records)]
     except UnicodeDecodeError as error:
-        raise InputError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from error
+        raise InputError(f"{str(path)!r} cannot be read as UTF-8 text ({error}): save it as UTF-8") from error
     except (OSError, EOFError, csv.Error) as error:
         raise InputError(f"{str(path)!r} cannot be read: {error}") from error
     if not rows:
@@ -47,10 +48,14 @@ def read_all(path: str | Path, patterns: Sequence[str] | None, key: str, records
     """
     path = Path(path)
     if not path.is_dir():
-        return read(path, records)
-    found = {file for pattern in patterns or ["*"] for file in path.glob(pattern) if _format(file) in FORMATS}
+        return read(path, records, key.replace("files", "path"))
+    try:
+        found = {file for pattern in patterns or ["*"] for file in path.glob(pattern) if _format(file) in FORMATS}
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(f"{key}={list(patterns or [])}: {error}; wanted names or patterns in the folder") from None
+    found = {file for file in found if file.is_file()}
     if not found:
-        wanted = ", ".join(patterns) if patterns else f"a file of {', '.join(FORMATS)}"
+        wanted = ", ".join(patterns) if patterns else f"file of {', '.join(FORMATS)}"
         raise InputError(f"folder {str(path)!r} holds no {wanted}: give the file itself, or other names by {key}=[…]")
     return [row for file in sorted(found) for row in read(file, records)]
 
@@ -122,6 +127,9 @@ def _table(delimiter: str) -> Callable[[Path, str | None], Found]:
         csv.field_size_limit(2**31 - 1)
         with _text(path) as file:
             reader = csv.DictReader(file, delimiter=delimiter, restkey="")
+            names = reader.fieldnames or []
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise InputError(f"{str(path)!r} has several columns {', '.join(map(repr, twice))}: give each a name")
             for number, fields in enumerate(reader, 1):
                 short = any(value is None for value in fields.values())
                 yield (number, {}, "has too few or too many columns") if short or "" in fields else (number, fields)

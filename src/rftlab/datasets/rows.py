@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,21 @@ def entries(
     if bad and not skip:
         shown = "; ".join(f"{where} {why}" for where, why in bad[:SHOWN])
         more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise InputError(
-            f"{len(bad)} of {len(rows)} rows of {source} cannot be used: {shown}{more}. "
-            "Repair them, or leave them out: dataset.bad_rows=skip"
-        )
+        cure = "Repair them, or leave them out: dataset.bad_rows=skip" if read else _has(rows)
+        raise InputError(f"{len(bad)} of {len(rows)} rows of {source} cannot be used: {shown}{more}. {cure}")
     _one_content_per_id(read, source)
     distinct = {entry.id: entry for _, entry in reversed(read)}  # the first of equal rows wins
     kept = [entry for _, entry in read if distinct[entry.id] is entry]
     return kept, len(read) - len(kept), bad
+
+
+def there(rows: Iterable[Row]) -> list[str]:
+    """The keys of the first rows that are any, for messages."""
+    return sorted({key for row in islice((r for r in rows if r.defect is None), 100) for key in map(str, row.fields)})
+
+
+def _has(rows: Sequence[Row]) -> str:
+    return f"The rows have {names}" if (names := there(rows)) else "Repair them"
 
 
 def _entry(row: Row, columns: Columns) -> Entry:
@@ -144,13 +152,15 @@ def _entry(row: Row, columns: Columns) -> Entry:
         raise BadRow(row.defect)
     prompt = _messages(row, columns)
     answer = field_of(row.fields, columns.answer)
-    if isinstance(answer, bool | list | dict):
+    if isinstance(answer, bool | list | dict | bytes):
         raise BadRow(f"has a {type(answer).__name__} for {columns.answer!r}, wanted a text or a number")
     if answer is None or not str(answer).strip() or (isinstance(answer, float) and not math.isfinite(answer)):
         raise BadRow(f"has no {columns.answer!r} (dataset.answer_key)")
     category = field_of(row.fields, columns.category) if columns.category else None
     if columns.category and category is None:
         raise BadRow(f"has no {columns.category!r} (dataset.category_key)")
+    if isinstance(category, list | dict | bytes):
+        raise BadRow(f"has a {type(category).__name__} for {columns.category!r}, wanted a name")
     level = _number(row, columns.level) if columns.level else math.nan
     if columns.level and math.isnan(level):
         raise BadRow(f"has no {columns.level!r} (dataset.level_key)")
