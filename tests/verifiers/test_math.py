@@ -190,6 +190,12 @@ def test_a_tolerance_is_absolute_or_relative_and_a_task_may_bring_its_own() -> N
     assert not Maths(relative=0.01).grade(r"\boxed{1.45}", task(r"\sqrt{2}")).passed
 
 
+@pytest.mark.parametrize("said", [r"\infty", r"-\infty", "2^{5000}", "e^{1000}", "10^{10^3}", r"\frac{1}{0}"])
+def test_a_value_beyond_all_floats_is_not_within_a_tolerance(said: str) -> None:
+    assert not passes("0.5", said, tolerance=0.005)
+    assert not passes(r"\sqrt{2}", said, tolerance=0.005)
+
+
 @pytest.mark.parametrize("option", ["tolerance", "relative"])
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_an_impossible_tolerance_is_refused(option: str, value: float) -> None:

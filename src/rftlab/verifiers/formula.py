@@ -10,6 +10,7 @@ rounding: 1/2004! and 1/2006! are equal to it. It may run for ever; whoever call
 from __future__ import annotations
 
 import logging
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -167,12 +168,14 @@ def _told(formula: str) -> bool:
 
 
 def _values(left: Any, right: Any) -> tuple[Fraction, Fraction] | None:
-    """Both as real numbers; None if they are not."""
+    """Both as finite real numbers; None if they are not."""
     try:
         values = [complex(each.doit().evalf(30)) for each in (left, right)]
     except Exception:  # a relation, a set, a formula with letters
         return None
-    return None if any(v.imag or v != v for v in values) else (Fraction(values[0].real), Fraction(values[1].real))
+    if any(v.imag or not math.isfinite(v.real) for v in values):  # 2^{5000} is infinite as a float
+        return None
+    return Fraction(values[0].real), Fraction(values[1].real)
 
 
 def _same(left: Any, right: Any) -> bool:
