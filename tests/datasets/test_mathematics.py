@@ -102,13 +102,14 @@ def test_olympiads_have_several_answers_a_tolerance_and_a_unit(tmp_path: Path) -
 def test_minervas_answer_is_in_the_box_and_only_rounded_ones_have_a_tolerance(tmp_path: Path) -> None:
     rows = [
         {"problem": f"{i}?", "type": "Physics", "solution": rf"so $\boxed{{{answer}}} \mathrm{{~cm}}$"}
-        for i, answer in enumerate(["4.5e33", "24", r"\sqrt{2}"])
+        for i, answer in enumerate(["4.5e33", "24", "-10", r"\sqrt{2}"])
     ]
     tasks = {task.answer: task for task in load("minerva", lines(tmp_path / "minerva_math.jsonl", *rows)).eval.tasks}
     maths = verifier("minerva")
     assert maths.grade(r"\boxed{4.53 \times 10^{33} \text{ cm}}", tasks["4.5e33"]).passed
     assert not maths.grade(r"\boxed{4.6 \times 10^{33}}", tasks["4.5e33"]).passed
     assert not maths.grade(r"\boxed{24.1}", tasks["24"]).passed and "tolerance" not in tasks[r"\sqrt{2}"].meta
+    assert "tolerance" not in tasks["24"].meta and "tolerance" not in tasks["-10"].meta
     with pytest.raises(InputError, match="boxed"):
         load("minerva", lines(tmp_path / "minerva_math.jsonl", {"problem": "?", "type": "A", "solution": "none"}))
 

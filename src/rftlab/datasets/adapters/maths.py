@@ -55,7 +55,7 @@ def minerva(found: Sequence[Row]) -> list[Row]:
         answer = last_box(str(fields.get("solution")))
         if answer is None:
             raise BadRow("has no \\boxed{} in its solution")
-        rounded = re.fullmatch(r"[-+]?[0-9]*(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?", answer) and not answer.isdigit()
+        rounded = re.fullmatch(r"[-+]?[0-9]*(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?", answer) and re.search(r"[.e]", answer)
         return fields | {"answer": answer} | ({"tolerance": ROUNDING * abs(float(answer))} if rounded else {})
 
     return mapped(found, change)
