@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -14,6 +18,7 @@ from rftlab.core import InputError
 from rftlab.datasets import gym_items
 from rftlab.datasets.base import Dataset
 from rftlab.datasets.reasoning_gym import load
+from rftlab.verifiers.pool import VerifierPool
 from rftlab.verifiers.reasoning_gym import ReasoningGym
 
 SMALL = {"leg_counting": {"weight": 2, "max_animals": 4}, "spell_backward": {}}
@@ -57,6 +62,45 @@ def test_a_task_can_be_built_anew_from_what_it_carries() -> None:
         gym_items._item.cache_clear()
         made = gym_items.item(meta["family"], meta["parameters"], meta["seed"], meta["index"])
         assert (made["question"], made["answer"]) == (task.prompt[0]["content"], task.answer)
+
+
+SLOW = {"acre", "arc_agi", "countdown", "futoshiki", "puzzle24", "sokoban", "sudoku", "zebra_puzzles"}
+"""Families that take a tenth of a second and more for an item; none of them depends on hashes."""
+
+ITEMS = """
+import json, sys
+from rftlab.datasets import gym_items, same_hash
+made = {}
+for family in sys.argv[2:]:
+    for index in (3, 2) if sys.argv[1] == "backwards" else (2, 3):
+        item = same_hash.called(gym_items.item, family, {}, 0, index)
+        made[f"{family} {index}"] = [item["question"], item["answer"]]
+print(json.dumps(made, sort_keys=True))
+"""
+
+
+def test_items_are_the_same_in_every_process_and_order() -> None:
+    quick = [family for family in gym_items.families() if family not in SLOW]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", ITEMS, order, *quick],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONHASHSEED": hashes},
+        )
+        for order, hashes in (("forwards", "1"), ("backwards", "2"))
+    ]
+    one, two = (json.loads(each.communicate()[0]) for each in running)
+    assert len(one) == 2 * len(quick)
+    assert {name.split()[0] for name in one if one[name] != two[name]} == set()
+
+
+def test_workers_build_the_item_that_was_asked() -> None:
+    """Families whose items follow the order of a set of texts, which every process has for itself."""
+    tasks = load(
+        ["polynomial_multiplication", "ransom_note", "isomorphic_strings", "list_functions"], 16, 1
+    ).train.tasks
+    with VerifierPool(ReasoningGym(), workers=1) as pool:
+        assert all(verdict.passed for verdict in pool.grade([(task.answer, task) for task in tasks]))
 
 
 def test_the_level_is_the_place_in_the_familys_range() -> None:

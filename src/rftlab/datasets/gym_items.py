@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import io
 import json
+import random
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -77,7 +78,10 @@ def source(family: str, parameters: Mapping[str, Any], seed: int) -> Any:
 
 
 def item(family: str, parameters: Mapping[str, Any], seed: int, index: int) -> Mapping[str, Any]:
-    """``question``, ``answer`` (text, None where the family knows none) and ``metadata`` of one item."""
+    """``question``, ``answer`` (text, None where the family knows none) and ``metadata`` of one item.
+
+    The same in all processes of equal hashes: some families go by the order of a set of texts.
+    """
     return _item(family, json.dumps(parameters, sort_keys=True), seed, index)
 
 
@@ -105,8 +109,13 @@ def _source(family: str, parameters: str, seed: int) -> Any:
 
 @lru_cache(maxsize=4096)  # of each item once for all rollouts of its task
 def _item(family: str, parameters: str, seed: int, index: int) -> Mapping[str, Any]:
-    with contextlib.redirect_stdout(io.StringIO()):  # one family prints dots
-        made = _source(family, parameters, seed)[index]
+    state = random.getstate()
+    random.seed(seed + index)  # one family draws from the generator that the whole process shares
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # one family prints dots
+            made = _source(family, parameters, seed)[index]
+    finally:
+        random.setstate(state)
     answer = made["answer"]
     if answer is None and family in _EXAMPLES:
         answer = _EXAMPLES[family](made["metadata"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rftlab.core import InputError, Task, TaskPool, task_id
-from rftlab.datasets import gym_items
+from rftlab.datasets import gym_items, same_hash
 from rftlab.datasets.base import Dataset
 from rftlab.datasets.shares import apportion, interleaved
 from rftlab.verifiers.number import parse_number
@@ -46,13 +46,26 @@ def load(
     """The mixture: the same for the same arguments, and every item a function of (family, parameters, seed, index).
 
     Questions are distinct. Those for evaluation come first and from a stream of their own, so they do not depend on
-    ``train_size``; a training question that stands among them is left out. The keys are explained in
-    ``conf/dataset/reasoning_gym.yaml``.
+    ``train_size``; a training question that stands among them is left out. Some families make of one seed another item
+    in every process, by the order of a set of texts: all is made where hashes are the same, as in the verifier's
+    workers. The keys are explained in ``conf/dataset/reasoning_gym.yaml``.
     """
     if train_size < 1 or eval_size < 1:
         raise InputError(f"dataset.train_size={train_size}, dataset.eval_size={eval_size}: wanted at least 1 each")
     if template is not None and "{prompt}" not in template:
         raise InputError(f"dataset.template={template!r} does not say where the {{prompt}} goes")
+    return same_hash.called(_made, families, train_size, eval_size, seed, system, template, name)
+
+
+def _made(
+    families: Mapping[str, Any] | Sequence[str] | None,
+    train_size: int,
+    eval_size: int,
+    seed: int,
+    system: str | None,
+    template: str | None,
+    name: str,
+) -> Dataset:
     weights, parameters = _mixture(families)
     for family in weights:
         gym_items.check(family, parameters[family])

@@ -38,7 +38,8 @@ MAX_CHUNK = 64
 # The parent's import path, and no import of the parent's main module (which may load torch).
 BOOT = "import sys; sys.path[:] = sys.argv[2:]; from rftlab.verifiers.worker import main; main(int(sys.argv[1]))"
 # One thread each: the pool is the parallelism, and idle arithmetic threads would count against the memory limit.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Equal hash seeds, so that what a verifier makes anew is the same in every worker and where the task was made.
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class Worker:
@@ -56,7 +57,7 @@ class Worker:
             bufsize=0,
             pass_fds=[lifeline],
             start_new_session=True,  # Ctrl-C at the terminal is the parent's; a kill reaches the worker's children
-            env=os.environ | ONE_THREAD,
+            env=os.environ | ENVIRONMENT,
         )
         os.close(lifeline)
         self.ready = False
