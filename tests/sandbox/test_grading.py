@@ -216,6 +216,14 @@ def test_a_fork_bomb_and_a_locked_folder_leave_nothing(level: Level) -> None:
     assert process._folder is None or not Path(process._folder).exists()
 
 
+@EVERY
+def test_a_folder_deeper_than_any_path_is_removed(level: Level) -> None:
+    deep = "import os\nfor _ in range(2500):\n    os.mkdir('a')\n    os.chdir('a')\nos.chmod('.', 0)\nprint('deep')"
+    process = Process(level, ["script"], {"source": deep}, Limits(5.0), stdout=subprocess.PIPE)
+    assert process.read(time.monotonic() + 5.0, 100)[0] == b"deep\n" and process.end(2.0) == 0
+    assert process._folder is None or not Path(process._folder).exists()
+
+
 BOMB = "import os\nos.makedirs('a/b')\nos.chmod('a', 0)\nwhile True:\n    try: os.fork()\n    except OSError: pass"
 
 

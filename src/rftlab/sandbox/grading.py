@@ -92,10 +92,11 @@ class Sandbox:
         }
         ours, theirs = socket.socketpair()
         with ours, theirs, contextlib.ExitStack() as stack:
-            candidate = self._start(["codec", "serve"], {"source": source}, channel=theirs.fileno())
-            stack.callback(candidate.end)
+            # The judge first, for a program may take the whole machine.
             judge = self._start(["codec", "judge"], job, channel=ours.fileno(), place=1, stdout=subprocess.PIPE)
             stack.callback(judge.end)
+            candidate = self._start(["codec", "serve"], {"source": source}, channel=theirs.fileno())
+            stack.callback(candidate.end)
             ours.close()
             theirs.close()
             said, ended = judge.read(deadline, MAX_VERDICT)
