@@ -33,6 +33,33 @@ def test_a_value_of_another_type_is_one_line(overrides: list[str], said: str) ->
 
 
 @pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["dataset.references=n"], "dataset.references=n, wanted a mapping {name: text} or null"),
+        (["dataset.references=[n]"], "dataset.references=['n'], wanted a mapping {name: text} or null"),
+        (["dataset.references={m: null}"], "dataset.references={'m': None}, wanted a mapping {name: text} or null"),
+        (["dataset.references={m: 5}"], "dataset.references={'m': 5}, wanted a mapping {name: text} or null"),
+        (["dataset.filter=abc"], "dataset.filter=abc, wanted a mapping {name: value} or null"),
+        (["dataset.hub=abc"], "dataset.hub=abc, wanted a mapping {name: value} or null"),
+        (["dataset.files=a.jsonl"], "dataset.files=a.jsonl, wanted a list [text, …] or null"),
+        (["dataset.files=[null]"], "dataset.files=[None], wanted a list [text, …] or null"),
+        (["dataset.eval_files=[1]"], "dataset.eval_files=[1], wanted a list [text, …] or null"),
+        (["dataset.files=['']"], "dataset.files=[''], wanted a list [text, …] or null"),
+        (["verifier=composite", "verifier.check.passed=5"], "check.passed=5, wanted text or a list [text, …]"),
+        (["verifier=format", "verifier.check.tags=5"], "verifier.check.tags=5, wanted a list [text, …]"),
+        (["verifier=python", "verifier.check.range=5"], "check.range=5, wanted a list [a finite number, …] or null"),
+        (["verifier=python", "verifier.check.range=[a,b]"], "check.range=['a', 'b'], wanted a list [a finite number"),
+        (["verifier=remote", "verifier.check.extra=abc"], "check.extra=abc, wanted a mapping {name: value} or null"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_shape_is_one_line(overrides: list[str], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        config.check(config.compose(["dataset=file", *overrides], verb="validate"), "validate")
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     "override", ["sampler.selector.lam=1", "sampler.selector.weak=null", "sampler.selector.mu_eps=1e-6"]
 )
 def test_what_fits_is_taken(override: str) -> None:

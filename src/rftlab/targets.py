@@ -41,7 +41,7 @@ def check_options(key: str, node: Mapping[Any, Any], labels: Sequence[str] = (),
     parameters = inspect.signature(target).parameters
     for option, kind in _annotations(target).items():
         if option in node and not _fits(node[option], kind):
-            words = [WORDS[each] for each in _members(kind) if each in WORDS]
+            words = [_word(each) for each in _members(kind)]
             raise InputError(f"{key}.{option}={_shown(node[option])}, wanted {' or '.join(words)}")
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
@@ -59,7 +59,10 @@ WORDS: dict[Any, str] = {
     str: "text",
     type(None): "null",
 }
-"""Types of options that are checked; others are left to their class."""
+"""Types of options that are checked, as are mappings and lists of them; others are left to their class."""
+
+
+MAPPINGS, LISTS = (Mapping, dict), (Sequence, list)
 
 
 def _annotations(target: Any) -> dict[str, Any]:
@@ -77,14 +80,37 @@ def _members(kind: Any) -> list[Any]:
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value is of a type that is checked; what is not checked fits."""
     for each in _members(kind):
-        if each not in WORDS:
+        if typing.get_origin(each) in MAPPINGS:
+            inner = typing.get_args(each)[1]
+            if isinstance(value, Mapping) and all(_filled(v, inner) for v in value.values()):
+                return True
+        elif typing.get_origin(each) in LISTS:
+            inner = typing.get_args(each)[0]
+            if isinstance(value, Sequence) and not isinstance(value, str) and all(_filled(v, inner) for v in value):
+                return True
+        elif each not in WORDS:
             return True
-        if each is float:
+        elif each is float:
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 return True
         elif isinstance(value, each) and (each is bool or not isinstance(value, bool)):
             return True
     return False
+
+
+def _filled(value: Any, kind: Any) -> bool:
+    """Whether an element of a mapping or list fits; an empty text names nothing."""
+    return _fits(value, kind) and not (kind is str and not value.strip())
+
+
+def _word(kind: Any) -> str:
+    """A type in words: text, [text, …], {name: text}."""
+    origin = typing.get_origin(kind)
+    if origin in MAPPINGS:
+        return f"a mapping {{name: {_word(typing.get_args(kind)[1])}}}"
+    if origin in LISTS:
+        return f"a list [{_word(typing.get_args(kind)[0])}, …]"
+    return WORDS.get(kind, "value")
 
 
 def _shown(value: Any) -> str:

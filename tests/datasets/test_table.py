@@ -415,6 +415,12 @@ def _source(function: Any) -> str:
     return "from collections.abc import Sequence\nfrom typing import Any\n" + inspect.getsource(function)
 
 
+@pytest.mark.parametrize("hub", [{}, {"name": "z"}, {"path": ""}, {"path": 5}])
+def test_a_hub_without_its_repository_is_one_line(hub: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"dataset\.hub=.*wanted the repository, dataset\.hub=\{path: OWNER/NAME\}"):
+        load(hub=hub)
+
+
 def test_the_hub_library_reads_a_repository_of_parquet_files(tmp_path: Path) -> None:
     """The library takes a folder where it takes a repository's name: the same code without a network."""
     import pandas

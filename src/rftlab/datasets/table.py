@@ -102,6 +102,8 @@ def _remote(
     for key in hub:
         if key not in KEYS:
             raise InputError(unknown_key(f"dataset.hub.{key}", [f"dataset.hub.{each}" for each in KEYS]))
+    if not isinstance(hub.get("path"), str) or not hub["path"].strip():
+        raise InputError(f"dataset.hub={dict(hub)}: wanted the repository, dataset.hub={{path: OWNER/NAME}}")
     train = read_hub(hub, hub.get("split") or "train", revision, name)
     if eval_path is not None:
         return train, read_all(eval_path, eval_files, "dataset.eval_files", records)
