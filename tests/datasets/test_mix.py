@@ -84,6 +84,17 @@ def test_what_any_evaluation_pool_asks_is_not_trained_on(tmp_path: Path) -> None
     assert found.counts["training tasks dropped for standing in an evaluation pool"] == 1
 
 
+def test_an_instruction_that_stands_in_the_prompts_of_a_file_hides_no_leak(tmp_path: Path) -> None:
+    added = r" Let's think step by step and output the final answer within \boxed{}."
+    asked = [[{"role": "user", "content": f"q {i}?{added}"}] for i in range(20)]
+    messages = file(tmp_path, "messages", [{"prompt": each, "answer": "1"} for each in asked])
+    plain = file(tmp_path, "plain", rows("q", 8))
+    parts = {"a": part(messages, eval_path=file(tmp_path, "other", rows("other", 2)))}
+    found = load(parts, {"b": part(plain, eval_fraction=1.0, template="{prompt}\nBox it.")})
+    assert found.counts["training tasks dropped for standing in an evaluation pool"] == 8
+    assert [task.prompt[0]["content"] for task in found.train.tasks] == [f"q {i}?{added}" for i in range(8, 20)]
+
+
 def test_a_task_of_two_parts_belongs_to_the_first(tmp_path: Path) -> None:
     test = file(tmp_path, "test", rows("test", 2))
     parts = {

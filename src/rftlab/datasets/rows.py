@@ -14,6 +14,13 @@ from rftlab.core import InputError, task_id
 
 SHOWN = 5
 """Bad rows named in an error; the others are counted."""
+INSTRUCTIONS = (
+    r"Let's think step by step and output the final answer within \boxed{}.",
+    'Let\'s think step by step and output the final answer after "####".',
+    r"Please output the final answer within \boxed{}.",
+    r"Please reason step by step, and put your final answer within \boxed{}.",
+)
+"""What published files, those in verl's layout above all, write behind every question."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class Entry:
     references: Mapping[str, float]
     explicit_id: str | None
     leak_key: str
-    """The same for prompts that differ only in white space, case or compatibility characters."""
+    """The same for prompts that ask the same (``squeezed``)."""
 
     @property
     def prompt_hash(self) -> str:
@@ -182,12 +189,20 @@ def _entry(row: Row, columns: Columns) -> Entry:
         level=level,
         references={name: _number(row, key) for name, key in columns.references.items()},
         explicit_id=None if explicit is None else str(explicit),
-        leak_key=squeezed(asked if isinstance(asked, str) else "\n".join(m["content"] for m in prompt)),
+        leak_key=squeezed(
+            asked if isinstance(asked, str) else "\n".join(m["content"] for m in prompt if m["role"] != "system")
+        ),
     )
 
 
 def squeezed(text: str) -> str:
-    """A text without what does not make it another question: white space, case, compatibility characters."""
+    """A text without what does not make it another question: white space, case, compatibility characters, and an
+    instruction of ``INSTRUCTIONS`` behind it."""
+    plain = _plain(text)
+    return next((cut for each in INSTRUCTIONS if (cut := plain.removesuffix(_plain(each))) not in ("", plain)), plain)
+
+
+def _plain(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
