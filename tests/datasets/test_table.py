@@ -409,6 +409,12 @@ def test_an_adapter_changes_leaves_out_and_refuses_rows(tmp_path: Path, monkeypa
         load(path, adapt="own_adapter.gone")
 
 
+@pytest.mark.parametrize("name", ["os.getcwd", "builtins.len", "builtins.print", "builtins.str", "", "no.such"])
+def test_what_is_no_adapter_is_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"dataset\.adapt={name} "):
+        load(write(tmp_path / "a.jsonl", questions(3)), adapt=name)
+
+
 def _source(function: Any) -> str:
     import inspect
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def load(
         train, held_out = _remote(hub, revision, name, eval_path, eval_files, records)
     else:
         raise InputError(f"dataset={name} needs local files: dataset.path=FILE or FOLDER")
-    change = _adapter(adapt) if adapt else list
+    change = list if adapt is None else _adapter(adapt)
     return assemble(
         name,
         Source(change(train), columns, filter or {}, skip=bad_rows == "skip"),
@@ -114,6 +115,22 @@ def _adapter(path: str) -> Adapter:
     from hydra.utils import get_method
 
     try:
-        return get_method(path)
+        function = get_method(path)
     except Exception as error:
         raise InputError(f"dataset.adapt={path} is no function that can be imported: {error}") from error
+
+    def change(rows: Sequence[Row]) -> list[Row]:
+        wanted = "wanted a function list[Row] -> list[Row], as rftlab.datasets.adapters.gsm8k.rows"
+        try:
+            found = function(rows)
+        except InputError:
+            raise
+        except Exception as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            said = f"{type(error).__name__}: {error}, {Path(at.filename).name}:{at.lineno}"
+            raise InputError(f"dataset.adapt={path} failed ({said}): {wanted}") from error
+        if not isinstance(found, list) or not all(isinstance(row, Row) for row in found):
+            raise InputError(f"dataset.adapt={path} returned {found!r:.60}: {wanted}")
+        return found
+
+    return change
