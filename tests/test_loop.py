@@ -9,7 +9,7 @@ import pytest
 
 from rftlab import checkpoint, evaluate, loop
 from rftlab.config import check, compose
-from rftlab.core import InputError, Task
+from rftlab.core import InputError, Task, Verdict
 from rftlab.doctor import doctor
 from rftlab.export import export
 from rftlab.tracking import read_jsonl
@@ -258,20 +258,36 @@ def test_the_doctor_finds_a_healthy_machine_and_a_sick_engine(capsys, monkeypatc
 
 
 class Broken(Verifier):
-    """Grades nothing."""
+    """Grades its first completions and nothing after."""
 
     trusted = True
 
+    def __init__(self, spare):
+        self.spare = spare
+
     def grade(self, text, task):
-        raise ValueError("the grader has no licence")
+        self.spare -= 1
+        if self.spare < 0:
+            raise ValueError("the grader has no\nlicence")
+        return Verdict(1.0, True)
+
+
+def test_a_run_whose_first_evaluation_cannot_be_graded_takes_no_step(tmp_path, monkeypatch):
+    monkeypatch.setattr("rftlab.lab.build_pool", lambda cfg, poll: VerifierPool(Broken(0), poll=poll))
+    with pytest.raises(InputError, match=r"nothing in the first evaluation: ValueError: .*rftlab validate") as stopped:
+        run(tmp_path, "engine=sim", "budget.steps=2")
+    assert "\n" not in str(stopped.value)
+    (path,) = tmp_path.glob("*/*/*/seed0")
+    status = json.loads((path / "status.json").read_text())
+    assert (status["state"], status["step"]) == ("failed", 0) and not read_jsonl(path / "groups.jsonl")
 
 
 def test_a_verifier_that_grades_nothing_stops_the_run_and_says_why(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("rftlab.lab.build_pool", lambda cfg, poll: VerifierPool(Broken(), poll=poll))
+    monkeypatch.setattr("rftlab.lab.build_pool", lambda cfg, poll: VerifierPool(Broken(1), poll=poll))
     with pytest.raises(
-        RuntimeError, match="graded nothing in 3 consecutive steps: ValueError: the grader has no licence"
+        InputError, match="graded nothing in 3 consecutive steps: ValueError: the grader has no licence"
     ):
-        run(tmp_path, "engine=sim")
+        run(tmp_path, "engine=sim", "panel.tasks=0")
     assert "32 of 32 rollouts of a step could not be graded" in capsys.readouterr().out
     (path,) = tmp_path.glob("*/*/*/seed0")
     assert read_jsonl(path / "metrics.jsonl")[-1]["reward/mean"] is None

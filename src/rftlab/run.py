@@ -227,9 +227,7 @@ class Run:
             self.console.note(f"{faults} of {verdicts} rollouts of a step could not be graded: {reason}")
         self._ungraded = self._ungraded + 1 if faults and faults == verdicts else 0
         if self._ungraded >= UNGRADED_STEPS:
-            raise RuntimeError(
-                f"the verifier graded nothing in {self._ungraded} consecutive steps: {reason}; see rftlab validate"
-            )
+            raise _graded_nothing(f"{self._ungraded} consecutive steps", reason)
 
     # ---------------------------------------------------------------- evaluation
 
@@ -240,6 +238,8 @@ class Run:
 
     def evaluated(self, lab: Lab, found: Evaluation) -> None:
         """Takes an evaluation into the row and the records; keeps the adapter if it is the best so far."""
+        if self.step == 0 and found.metrics["eval/faults"] == 1:
+            raise _graded_nothing("the first evaluation", next(iter(lab.verifier.reasons.values()), ""))
         every = self.cfg.eval.every_rollouts
         self.next_eval = (self.ledger.rollouts // every + 1) * every
         self.ledger.eval_rollouts += found.rollouts
@@ -290,6 +290,10 @@ class Run:
         with self.clock.timed("checkpoint"):
             checkpoint.save(self.path / "checkpoints", self.step, state, write, self.cfg.checkpoint.keep)
         self._saved = self.step
+
+
+def _graded_nothing(where: str, reason: str) -> InputError:
+    return InputError(f"the verifier graded nothing in {where}: {reason}; try rftlab validate dataset=… verifier=…")
 
 
 def _copy(source: Path, target: Path) -> None:

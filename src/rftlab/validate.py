@@ -125,7 +125,7 @@ def _split(tasks: TaskPool, pool: VerifierPool) -> Split:
         try:
             batch += _trials(task, pool.verifier)
         except Exception as error:  # the verifier cannot even dress this answer
-            reason = f"{type(error).__name__}: {error}"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             split.ungradable.append(Finding(task.id, str(task.meta.get("row", "")), task.answer, reason))
             spoilt.add(task.index)
         if len(batch) >= BATCH:

@@ -38,7 +38,7 @@ def judge(verifier: Verifier, text: str, task: Task) -> tuple[Verdict, str]:
     except (MemoryError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a program that calls exit() must not end the run
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]  # a line of a table, a terminal, a log
     seconds = time.perf_counter() - started
     if reason:
         return Verdict(0.0, False, Status.FAULT, None, seconds), reason
