@@ -54,6 +54,13 @@ NUMBERS = [
     (r"90^\circ", "90 degrees"),
     ("x=5", "5"),
     ("5", "x = 2 + 3 = 5"),
+    ("5", "2 + 3 = 5"),
+    ("5", r"\angle ABC = 5"),
+    ("5", "f^{\\prime}(3) = 5"),
+    ("3.14", r"x = \frac{22}{7} \approx 3.14"),
+    ("5", "5 times"),
+    ("5", r"\frac{ 10 }{2}"),
+    ("1.41421356", r"\sqrt{2}"),
     ("025", "25"),
     ("27.0", "27"),
 ]
@@ -121,6 +128,25 @@ def test_what_means_the_same_passes(gold: str, said: str) -> None:
         # numbers
         ("5", "-5"),
         ("5", "5 million"),
+        ("12", "12 bn"),
+        ("5", "5 squared"),
+        ("5", r"5 \text{ squared}"),
+        ("5", "5 divided by 2"),
+        ("5", "5 times 2"),
+        # equations that end in the answer
+        ("5", "4 = 5"),
+        ("5", "x = 4 = 5"),
+        ("5", "4 because x = 5"),
+        ("10", "3 x+4 y=10"),
+        ("0", r"\dot{x}+p x=0"),
+        ("x = 5", "x = 4 = 5"),
+        # still to be worked out
+        ("9901", "99^2+99+1"),
+        ("5", r"\sqrt{25}"),
+        ("1024", "2^{10}"),
+        ("120", "5!"),
+        ("1", "1^{2^{235423523}}"),
+        (".35", r"\frac{7}{2^2 \cdot 5}"),
         ("5", "5x"),
         ("0.5", "0.5%"),
         ("50%", "5000%"),
@@ -154,6 +180,38 @@ def test_what_means_the_same_passes(gold: str, said: str) -> None:
 )
 def test_what_only_looks_the_same_does_not_pass(gold: str, said: str) -> None:
     assert not passes(gold, said)
+
+
+def echoed(question: str, gold: str, said: str) -> bool:
+    asked = Task("t", 0, ({"role": "user", "content": question},), gold)
+    return MATHS.grade(rf"\boxed{{{said}}}", asked).passed
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "said"),
+    [
+        ("Factor $ab+5b+2a+10$.", "(a+5)(b+2)", "ab + 5b + 2a + 10"),
+        (r"Simplify $f(x) = \dfrac{3}{\sqrt{27}}.$", r"\frac{\sqrt{3}}{3}", r"\frac{3}{\sqrt{27}}"),
+        (r"Solve \[-4<x^{4}+4x^{2}<21.\]", r"(-\sqrt{3}, \sqrt{3})", "-4<x^{4}+4x^{2}<21"),
+        (r"Reduce $\frac{10}{2}$", "5", r"\frac{10}{2}"),
+    ],
+)
+def test_a_formula_of_the_question_is_no_answer_unless_the_gold_answer_is_spelt_like_it(
+    question: str, gold: str, said: str
+) -> None:
+    assert passes(gold, said) and not echoed(question, gold, said), "it passes where it is not in the question"
+    assert echoed(question, gold, gold) and echoed(f"{question} Is it ${gold}$?", gold, gold)
+    asked = Task("t", 0, ({"role": "user", "content": question},), gold)
+    misses = [
+        text for text in MATHS.wrong(asked) if said.replace(" ", "") in text.replace(" ", "").replace("dfrac", "frac")
+    ]
+    assert misses and not any(MATHS.grade(text, asked).passed for text in misses)
+
+
+def test_what_the_question_asks_for_may_stand_before_the_answer_and_numbers_of_the_question_may_be_right() -> None:
+    assert echoed("Find $a+b$.", "12", "a + b = 12") and not echoed("Find $a$.", "12", "a + b = 12")
+    assert echoed(r"Is $\frac{1}{2}$ or $x = 5$ larger?", "0.5", r"\frac12")
+    assert echoed("Is $x = 5$ or $x = 6$ larger?", "6", "x = 6")
 
 
 def test_of_several_boxes_the_last_one_counts() -> None:

@@ -47,8 +47,8 @@ def final_answer(text: str) -> str | None:
         return line
     if (stated := last(_STATED, text)) and (said := _statement(text[stated.end() : stated.end() + LINE])):
         return said
-    formulas = _formulas(text)
-    if formulas and (said := _run(text, formulas[-1:])):
+    spans = formulas(text)
+    if spans and (said := _run(text, spans[-1:])):
         return said
     number = final_number(text)
     return number[0] if number else None
@@ -57,13 +57,13 @@ def final_answer(text: str) -> str | None:
 def _statement(rest: str) -> str:
     """What "the answer is" is followed by: the formulas of its sentence if it has some, else the sentence."""
     sentence = re.split(r"\.\s|\n|</", rest, maxsplit=1)[0].strip().strip("*").strip()
-    formulas = _formulas(rest if _DELIMITER.match(rest) else sentence)
-    if formulas and not _BARE.match(_DELIMITER.sub("$", sentence)):
-        return _run(rest if _DELIMITER.match(rest) else sentence, formulas)
+    spans = formulas(rest if _DELIMITER.match(rest) else sentence)
+    if spans and not _BARE.match(_DELIMITER.sub("$", sentence)):
+        return _run(rest if _DELIMITER.match(rest) else sentence, spans)
     return _DELIMITER.sub(" ", sentence).strip().rstrip(".*").strip()
 
 
-def _formulas(text: str) -> list[tuple[int, int]]:
+def formulas(text: str) -> list[tuple[int, int]]:
     """Start and end of what stands between delimiters of formulas, in order."""
     spans = []
     opened: tuple[str, int] | None = None

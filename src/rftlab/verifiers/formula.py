@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from rftlab.verifiers.latex import NO_UNITS, without_unit
+from rftlab.verifiers.latex import is_unit, without_unit
 from rftlab.verifiers.number import parse_number
 
 LENGTH = 600
@@ -27,12 +27,14 @@ ROUNDING = Fraction(1, 2_000_000)
 
 _SCIENTIFIC = re.compile(r"(?:([-+]?[0-9.,]+) ?(?:\\times|\\cdot|[*x]) ?)?10 ?\^ ?(?:\{ ?([-+]?[0-9]+) ?\}|([0-9]))")
 _MIXED = re.compile(r"(-?)([0-9]{1,20}) ?(?:\\frac\{([0-9]{1,20})\}\{([0-9]{1,20})\}| ([0-9]{1,20})/([0-9]{1,20}))")
+_INNER = re.compile(r"(?<=\{) +| +(?=\})")
 _SIGN = re.compile(r"^([-+]) (?=[0-9.\\])")
 _WORDS = re.compile(r"(?P<number>.*[0-9)}])\s*(?P<unit>[A-Za-z]{2,20}[A-Za-z0-9 ./^]{0,60})")
 _UNTOLD = re.compile(r"[0-9]_|_\{?[0-9]+\}?_|\\[lcd]?dots|\.\.\.|[0-9] [0-9]|\\text|\\overline|:")
 _COMMAND = re.compile(r"\\[a-zA-Z]+|_\{[^{}]*\}|_.")
 _TEXT = re.compile(r"[^\\^_=<>+*/0-9{}]*[A-Za-z]{3}[^\\^_=<>+*/{}]*")
-_INDEX = re.compile(r"_(?:\{[^{}]*\}|.)|\([^()]*\)")
+_INDEX = re.compile(r"_(?:\{[^{}]*\}|.)|\([^()]*\)|\^\{\\prime\}")
+_ARITHMETIC = re.compile(r"(?:[-+*/^!0-9.,(){} ]|\\(?:frac|cdot|times|div)(?![a-zA-Z]))*")
 _BASE = re.compile(r"[0-9]_")
 
 
@@ -60,23 +62,28 @@ class Slack:
 @lru_cache(maxsize=4096)  # the rollouts of a task tend to end in few different answers
 def equal(gold: str, said: str, slack: Slack = Slack()) -> bool:
     """Whether the formula ``said`` stands for ``gold``; both are leaves of ``latex.read``."""
-    gold, said = _sides(without_unit(gold), without_unit(said))
+    gold, said = without_unit(gold), without_unit(said)
+    head, assigned, value = gold.partition("=")
+    same_name = assigned and _is_name(head) and _plain(head) == _plain(said.partition("=")[0])
+    if "=" in said and (not assigned or same_name):
+        return _ends_in(value.strip() if assigned else gold, said, slack)
+    gold, said = _sides(gold, said)
     if _plain(gold) == _plain(said):
         return bool(_plain(gold))
     left, right = number(gold), number(said)
-    if left is not None and right is None and (words := _WORDS.fullmatch(said)):
-        right = None if words["unit"].split()[0].lower() in NO_UNITS else number(words["number"])
+    if left is not None and right is None and (words := _WORDS.fullmatch(said)) and is_unit(words["unit"]):
+        right = number(words["number"])
     if left is not None and right is not None:
         return close(left, right, slack)
     if is_text(gold) or not (_told(gold) and _told(said)):
         return False
-    return symbolic(gold, said, slack)
+    return (left is None or _irrational(said, left, slack)) and symbolic(gold, said, slack)
 
 
 @lru_cache(maxsize=4096)
 def number(text: str) -> Value | None:
     r"""The value of a formula that is one number: 1,234; 3/4; \frac{3}{4}; 2\frac{1}{2}; 4.5 \times 10^{33}; 5%."""
-    text = _SIGN.sub(r"\1", text.strip())
+    text = _SIGN.sub(r"\1", _INNER.sub("", text.strip()))
     percent = text.endswith("%")
     text = re.sub(r"(?<=[0-9])\.(?![0-9])", "", text.removesuffix("%").rstrip())
     if mixed := _MIXED.fullmatch(text):
@@ -143,13 +150,44 @@ def is_text(formula: str) -> bool:
 def _sides(gold: str, said: str) -> tuple[str, str]:
     """Both without the left side of an assignment (x = 5), unless both have one and they differ."""
     left, right = gold.rpartition("="), said.rpartition("=")
-    if left[1] and right[1]:
-        return (left[2], right[2]) if _plain(left[0]) == _plain(right[0]) else (gold, said)
     if right[1]:
-        return gold, right[2].strip()
-    if left[1] and not re.search(r"[-+*/^0-9]|\\frac|\\sqrt", _INDEX.sub("", left[0])):
-        return left[2].strip(), said
-    return gold, said
+        return (left[2], right[2]) if _plain(left[0]) == _plain(right[0]) else (gold, said)
+    return (left[2].strip(), said) if left[1] and _is_name(left[0]) else (gold, said)
+
+
+def _ends_in(gold: str, said: str, slack: Slack) -> bool:
+    """Whether an equation states ``gold``: "x = 5", "x = 2 + 3 = 5", "2 + 3 = 5", but not "4 = 5" or "3x + 4y = 5".
+
+    A name in front says nothing. Of what stands between, numbers must be the last one unrounded, and where there is no
+    name, everything must be equal to it.
+    """
+    *before, last = (side.strip() for side in said.split("="))
+    named = _is_name(before[0])
+    for side in before[named:]:
+        one, other = number(side), number(last)
+        if one is not None and other is not None:
+            if not close(other, one, Slack(_last_place(last), slack.relative)):
+                return False
+        elif not named and not (_told(side) and _told(last) and symbolic(side, last, slack)):
+            return False
+    return equal(gold, last, slack)
+
+
+def _is_name(left: str) -> bool:
+    return not re.search(r"[-+*/^0-9]|\\frac|\\sqrt", _INDEX.sub("", left))
+
+
+def _last_place(text: str) -> Fraction:
+    """Half a unit of the last place of a decimal."""
+    places = re.search(r"\.([0-9]{1,30})", text)
+    return Fraction(1, 2 * 10 ** (len(places[1]) if places else 0))
+
+
+def _irrational(said: str, gold: Value, slack: Slack) -> bool:
+    """Whether a formula may stand for a number: a surd for a rounded one. 3 + 4 is still to be worked out."""
+    if not (gold.decimal or slack.around(gold.exact)) or _ARITHMETIC.fullmatch(said):
+        return False
+    return getattr(parsed(said), "is_rational", None) is not True
 
 
 def _plain(formula: str) -> str:

@@ -10,7 +10,37 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-NO_UNITS = frozenset(["hundred", "thousand", "million", "billion", "trillion", "dozen", "percent", "am", "pm"])
+_SIZES = [
+    "hundred",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "lakh",
+    "crore",
+    "bn",
+    "mn",
+    "tn",
+    "dozen",
+    "percent",
+    "am",
+]
+_OPERATIONS = [
+    "pm",
+    "squared",
+    "cubed",
+    "divided",
+    "multiplied",
+    "times",
+    "minus",
+    "plus",
+    "over",
+    "mod",
+    "choose",
+    "factorial",
+    "versus",
+]
+NO_UNITS = frozenset([*_SIZES, *_OPERATIONS])
 """Words that change what stands before them."""
 DEPTH = 12
 """Brackets within brackets; what is nested deeper stays as it is written."""
@@ -114,10 +144,16 @@ def read(text: str, thousands: bool = True) -> Node:
 def without_unit(formula: str) -> str:
     r"""A formula without the unit behind it: ``2400 \text{ cm}^2`` is ``2400``. A million is no unit, nor is p.m."""
     unit = _UNIT.search(formula)
-    if unit is None or unit[1].split()[0].lower() in NO_UNITS:
+    if unit is None or not is_unit(unit[1]):
         return formula
     kept = formula[: unit.start()].strip()
     return kept if kept.count("{") == kept.count("}") and not kept.endswith(("_", "^")) else formula
+
+
+def is_unit(words: str) -> bool:
+    """Whether words behind a number leave its value alone: "5 times" is 5, "5 times 2" and "5 squared" are not."""
+    first, *more = words.lower().split()
+    return first not in NO_UNITS or (first == "times" and not more)
 
 
 def canonical(text: str) -> str:

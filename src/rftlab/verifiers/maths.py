@@ -11,6 +11,7 @@ from typing import Any
 from rftlab.core import InputError, Status, Task, Verdict
 from rftlab.verifiers import misses
 from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.echo import asked, echoes, without_asked
 from rftlab.verifiers.final import final_answer
 from rftlab.verifiers.formula import Slack, equal, symbolic
 from rftlab.verifiers.latex import LIST, Group, Node, read, write
@@ -31,6 +32,12 @@ class Maths(Verifier):
     several answers in any order and none too many, tuples and matrices in order, intervals with their brackets. Then
     formulas one by one (``formula.equal``): as text, as exact numbers, by math-verify. A unit or a left side "x ="
     may be there or not; a decimal must be right to six places, unless a tolerance says otherwise.
+
+    An answer is worked out. Where the gold answer is a plain number, ``2 + 3``, ``2^{10}`` and ``5!`` fail; fractions,
+    decimals, mixed numbers and scientific notation are numbers. A formula of the question, handed back unchanged,
+    fails unless the gold answer is spelt like it (``echo``). A question's formula that is changed a little and is
+    still to be worked out passes where the gold answer is no plain number: the form of an answer is not compared. The
+    left side of an equation is dropped if it is a name, or a formula that the question asks for (``a+b = 12``).
 
     It is counted as running the candidate: ``9^{9^{9^9}}`` would keep the computer algebra busy for ever, and a
     policy must not be able to take its failures out of the count that way. So the pool's deadline makes it a failed
@@ -64,8 +71,9 @@ class Maths(Verifier):
         said = final_answer(text)
         if said is None or len(said) > LENGTH:
             return Verdict(0.0, False, Status.UNPARSABLE)
-        slack = self._slack(task)
-        passed = any(same(gold, read(said, thousands=isinstance(gold, str)), slack) for gold in alternatives(task))
+        slack, meant = self._slack(task), without_asked(said, task)
+        passed = any(same(gold, read(meant, thousands=isinstance(gold, str)), slack) for gold in alternatives(task))
+        passed = passed and not echoes(said, _spellings(task), task)
         return Verdict(float(passed), passed, answer=said[:SHOWN])
 
     def gold(self, task: Task) -> str:
@@ -75,6 +83,7 @@ class Maths(Verifier):
         """Another value, sign, digit, order, bracket; a part too few or too many; the answer in a box but the last."""
         near = misses.maths(alternatives(task)[-1], self._slack(task))
         listed = [rf"\boxed{{{task.answer}}} or rather \boxed{{{other}}}" for other in near[:1]]
+        near += [other for other in asked(task)[-1:] if echoes(other, _spellings(task), task)]
         return [*(rf"So it is \boxed{{{other}}}." for other in near), *listed, r"\boxed{}", "I do not know", ""]
 
     def alike(self, task: Task) -> list[str]:
@@ -93,8 +102,12 @@ class Maths(Verifier):
 
 def alternatives(task: Task) -> list[Node]:
     r"""The gold answers, any of which will do: some authors write ``0.09 \text{ OR } \frac{9}{100}``."""
+    return [read(text) for text in _spellings(task)]
+
+
+def _spellings(task: Task) -> list[str]:
     each = _OR.split(task.answer)
-    return [read(text) for text in ([task.answer, *each] if len(each) > 1 else each)]
+    return [task.answer, *each] if len(each) > 1 else each
 
 
 def same(gold: Node, said: Node, slack: Slack) -> bool:
