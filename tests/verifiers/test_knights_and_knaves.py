@@ -32,6 +32,7 @@ TASK = Task("t", 0, (), "(1) Zoey is a knight\n(2) Owen is a knave\n(3) Mia is a
         "Zoey is a knave\n</think><answer>Zoey: Knight\n\nOwen: Knave\n\nMia: Knight</answer>",
         "<answer>Zoey is a knave</answer> no: <answer>**Zoey**: knight; *Owen* = knave; `Mia` -> knight</answer>",
         "<answer>Zoey is a knight, Owen is a knave, Mia is a knight. So Owen: knave.</answer>",
+        "**Zoey:** knight\n**Owen:** a **knave**\n- *Mia:* Knight",
     ],
 )
 def test_every_way_to_say_it_passes(text: str) -> None:
@@ -54,6 +55,8 @@ def test_every_way_to_say_it_passes(text: str) -> None:
         "<answer>Zoey: knight\nOwen: knave\nMia: knight</answer><answer>I give up</answer>",
         "Zoey: knight\nOwen: knave\nMia: knight\n\nRather: Owen is a knight",
         "knight knave knight",
+        "<think><answer>Zoey: knight\nOwen: knave\nMia: knight</answer></think>",
+        "<think>Zoey: knight\nOwen: knave\nMia: knight",
         "",
     ],
 )

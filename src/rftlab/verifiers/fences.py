@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 def after_thoughts(text: str) -> str:
-    """What follows the last ``</think>``; the whole text where there is none."""
-    return text.rpartition("</think>")[2]
+    """What follows the last ``</think>``, up to a ``<think>`` that is never closed (a text that was cut off there); the
+    whole text where there are none."""
+    return text.rpartition("</think>")[2].partition("<think>")[0]
 
 
 def blocks(text: str) -> list[tuple[str, str]]:

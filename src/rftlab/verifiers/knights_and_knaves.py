@@ -6,15 +6,17 @@ import re
 
 from rftlab.core import Status, Task, Verdict
 from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.fences import after_thoughts
 
 KINDS = ("knight", "knave")
 WINDOW = 80
 """Characters before a kind in which its person must stand: keeps reading linear in the text."""
 
 _KIND = re.compile(r"\b(knights?|knaves?)\b", re.IGNORECASE)
-# What stands between the last name and the kind: "Zoey is a", "Zoey: ", "**Zoey** - **", "| Zoey | ".
+# What stands between the last name and the kind: "Zoey is a", "Zoey: ", "**Zoey:** ", "**Zoey** - **", "| Zoey | ".
 _PERSON = re.compile(
-    r"(?<![\w'’-])([^\W\d_][\w'’-]*)[*_`\"]*(?:\s+is\s+(?:an?\s+)?|\s*(?::|=|\||->|→|[-–—]\s)\s*(?:an?\s+)?)[*_`\"]*\Z"
+    r"(?<![\w'’-])([^\W\d_][\w'’-]*)[*_`\"]*"
+    r"(?:\s+is\s+(?:an?\s+)?|\s*(?::|=|\||->|→|[-–—]\s)[*_`\"]*\s*(?:an?\s+)?)[*_`\"]*\Z"
 )
 
 
@@ -80,12 +82,13 @@ class KnightsAndKnaves(Verifier):
 
 
 def answer_region(text: str) -> str:
-    """What the last ``<answer>`` holds, else the last run of lines, without an empty one, that mention a kind."""
+    """What the last ``<answer>`` after the thoughts holds, else the last run of lines (no empty one) that name a kind."""
+    text = after_thoughts(text)
     _, tag, inside = text.rpartition("<answer>")
     if tag:
         return inside.partition("</answer>")[0]
     run: list[str] = []
-    for line in reversed(text.rpartition("</think>")[2].splitlines()):
+    for line in reversed(text.splitlines()):
         if _KIND.search(line):
             run.append(line)
         elif run:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rftlab.core import InputError, Status, Task, Verdict
 from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.fences import after_thoughts
 from rftlab.verifiers.number import parse_number
 
 _SAID = re.compile(r"(?i)\banswer is:?")
@@ -18,9 +19,10 @@ SHOWN = 500
 class ReasoningGym(Verifier):
     """Passes an answer that the item's own family scores with at least ``pass_at``.
 
-    The answer is what stands in the last ``<answer>...</answer>``, else after the last ``####``, else after the last
-    "answer is" (without a final full stop), else the whole text. The item is built anew from ``task.meta``. What the
-    family cannot read scores 0; only if it cannot read its own answer either, the grader has failed.
+    After the thoughts (``</think>``), the answer is what stands in the last ``<answer>...</answer>``, else after the
+    last ``####``, else after the last "answer is" (without a final full stop), else the whole text. The item is built
+    anew from ``task.meta``. What the family cannot read scores 0; only if it cannot read its own answer either, the
+    grader has failed.
 
     Args:
         pass_at: the score that passes, in (0, 1]. 1 = right; less lets partial credit pass.
@@ -84,7 +86,8 @@ class ReasoningGym(Verifier):
 
 
 def stated(text: str) -> str:
-    """The answer that a completion states."""
+    """The answer that a completion states after its thoughts."""
+    text = after_thoughts(text)
     before, tag, _ = text.rpartition("</answer>")
     if tag and "<answer>" in before:
         return before.rpartition("<answer>")[2].strip()
