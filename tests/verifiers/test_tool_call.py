@@ -69,6 +69,12 @@ def test_every_spelling_of_a_call_passes(text: str) -> None:
         "[]",
         '[{"name": "area.of", "arguments": {"base": 10}}, {"name": "area.of", "arguments": {"base": 10}}]',
         '<tool_call>{"name": "area.of", "arguments": {"base": 10}}</tool_call><tool_call>{"name": "x"}</tool_call>',
+        '{"name": "rm", "arguments": {}}\n{"name": "area.of", "arguments": {"base": 10}}',
+        'So:\n{"name": "rm"}\nand\n{"name": "area.of", "arguments": {"base": 10}}',
+        '[{"name": "rm"}]\n[{"name": "area.of", "arguments": {"base": 10}}]',
+        '```json\n{"name": "rm"}\n{"name": "area.of", "arguments": {"base": 10}}\n```',
+        '{"name": "area.of", "arguments": {"base": 10}} rm(all=True)\nrm(all=True)',
+        "So:\nrm(all=True)\nand\narea.of(base=10)",
     ],
 )
 def test_a_wrong_call_is_wrong_and_was_read(text: str) -> None:
@@ -138,6 +144,10 @@ def test_parallel_calls_pass_in_any_order_each_used_once_and_matched_as_well_as_
     play = task({"play": {"who": ["A", "B"]}}, {"play": {"who": ["A"]}}, who="string")
     for text in ("[play(who='A'), play(who='B')]", "[play(who='B'), play(who='A')]", "[play(who='A'), play(who='A')]"):
         assert CHECK.grade(text, play).passed, text
+    for between in ("\n", " ", ", ", "\n\n"):
+        assert CHECK.grade(
+            between.join(f'{{"name": "play", "arguments": {{"who": "{w}"}}}}' for w in "BA"), play
+        ).passed
     for text in ("[play(who='B'), play(who='B')]", "[play(who='A')]", "[play(who='A'), play(who='B'), play(who='A')]"):
         assert not CHECK.grade(text, play).passed, text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,26 +36,30 @@ class Call:
 def read_calls(text: str) -> list[Call]:
     """The calls of a completion, in order; ``NoCalls`` where there are none or they are garbled.
 
-    In what follows ``</think>``: all ``<tool_call>`` tags (Hermes, Qwen), each with JSON in it; else the first that can
-    be read of the last fenced block, the whole text, its last paragraph, its last line, its last JSON. Each may be
-    JSON, one ``{"name": ..., "arguments": {...}}`` or a list of them (also ``parameters``, arguments as JSON text, and
-    OpenAI's ``{"type": "function", "function": {...}}``), or Python, ``f(a=1)`` or ``[f(a=1), g(b='x')]``, arguments by
-    name and constants only.
+    In what follows ``</think>``: all ``<tool_call>`` tags (Hermes, Qwen), each with JSON in it; else the last fenced
+    block or the whole text, if it is nothing but calls; else the last paragraph with calls in it: all of its JSON calls
+    and all of its lines that are Python calls, for a call beside the right one is one too many. What an earlier block
+    or paragraph says is taken back by a later one.
+
+    Calls are JSON, ``{"name": ..., "arguments": {...}}``, one after another or in lists (also ``parameters``, arguments
+    as JSON text, and OpenAI's ``{"type": "function", "function": {...}}``), or Python, ``f(a=1)`` or ``[f(a=1),
+    g(b='x')]``, arguments by name and constants only.
     """
     text = after_thoughts(text)
     tagged = [piece.partition("</tool_call>")[0] for piece in text.split("<tool_call>")[1:]]
     if tagged:
         return [call for piece in tagged for call in _from_json(_parsed(piece))]
-    for candidate in _candidates(text):
-        for read in (lambda said: _from_json(_parsed(said)), _from_python):
+    for candidate in [*(content for _, content in blocks(text)[-1:]), text]:
+        for read in (_from_values, _from_python):
             try:
                 return read(candidate)
             except NoCalls:
                 continue
-    try:
-        return _from_json(json_text.last(text))
-    except json_text.NoJson as error:
-        raise NoCalls(str(error)) from None
+    text = text[-MAX_CHARS:]
+    for part in [*reversed(text.split("\n\n")), text]:  # the text: JSON with empty lines in it
+        if calls := _among_words(part):
+            return calls
+    raise NoCalls("no calls")
 
 
 def in_python(calls: list[Call]) -> str:
@@ -62,12 +67,25 @@ def in_python(calls: list[Call]) -> str:
     return "[" + ", ".join(f"{c.name}({', '.join(f'{k}={v!r}' for k, v in c.arguments.items())})" for c in calls) + "]"
 
 
-def _candidates(text: str) -> Iterator[str]:
-    yield from (content for _, content in blocks(text)[-1:])
-    yield text
-    paragraph = text.rstrip().rpartition("\n\n")[2]
-    yield paragraph
-    yield paragraph.rpartition("\n")[2]
+def _from_values(text: str) -> list[Call]:
+    try:
+        return [call for value in json_text.values(text) for call in _from_json(value)]
+    except json_text.NoJson as error:
+        raise NoCalls(str(error)) from None
+
+
+def _among_words(text: str) -> list[Call]:
+    """The JSON calls of a text and those of its lines that are Python; [] = none."""
+    found: list[Call] = []
+    with contextlib.suppress(json_text.NoJson):
+        for value in json_text.bracketed(text):
+            with contextlib.suppress(NoCalls):
+                found += _from_json(value)
+    for line in text.split("\n"):
+        if line.rstrip()[-1:] in (")", "]"):
+            with contextlib.suppress(NoCalls):
+                found += _from_python(line)
+    return found
 
 
 def _parsed(text: str) -> Any:

@@ -12,6 +12,7 @@ MAX_CHARS = 20_000
 """Of a longer text only so many characters at its end are searched: a search tries every bracket."""
 
 _BRACKET = re.compile(r"[{\[]")
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 class NoJson(ValueError):
@@ -30,6 +31,23 @@ def parse(text: str) -> Any:
         raise NoJson(str(error)[:200]) from None
 
 
+def values(text: str) -> list[Any]:
+    """The values of a text that is JSON values with white space or commas between them, at least one; ``NoJson``
+    otherwise."""
+    decoder, found, at = json.JSONDecoder(parse_constant=_refuse), [], 0
+    text = text.strip()
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            found.append(value)
+            at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError) as error:
+        raise NoJson(str(error)[:200]) from None
+    if not found:
+        raise NoJson("nothing")
+    return found
+
+
 def last(text: str) -> Any:
     """The last JSON of a completion: its last fenced block, else the whole text, else its last object or list.
 
@@ -41,7 +59,7 @@ def last(text: str) -> Any:
             return parse(candidate)
         except NoJson:
             continue
-    return _last_bracketed(text[-MAX_CHARS:])
+    return bracketed(text)[-1]
 
 
 def shown(value: Any, limit: int = 500) -> str:
@@ -52,7 +70,10 @@ def shown(value: Any, limit: int = 500) -> str:
         return f"{type(value).__name__}, nested too deep to be shown"
 
 
-def _last_bracketed(text: str) -> Any:
+def bracketed(text: str) -> list[Any]:
+    """All objects and lists of a text that stand in no other, in order, at least one; ``NoJson`` otherwise. Of a long
+    text its end is searched."""
+    text = text[-MAX_CHARS:]
     decoder = json.JSONDecoder(parse_constant=_refuse)
     found: list[Any] = []
     bracket = _BRACKET.search(text)
@@ -60,7 +81,7 @@ def _last_bracketed(text: str) -> Any:
         end = bracket.end()
         try:
             value, end = decoder.raw_decode(text, bracket.start())
-            found = [value]
+            found.append(value)
         except ValueError:
             pass
         except RecursionError:  # the brackets behind it are as deep: trying each would take a second
@@ -68,7 +89,7 @@ def _last_bracketed(text: str) -> Any:
         bracket = _BRACKET.search(text, end)
     if not found:
         raise NoJson("no object and no list")
-    return found[0]
+    return found
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -53,7 +53,7 @@ class ToolCall(Verifier):
         return _in_json(_chosen(task, 0))
 
     def alike(self, task: Task) -> list[str]:
-        """Python, tags, OpenAI's form, another order, the last accepted values, other capitals."""
+        """Python, tags, OpenAI's form, a line for each, another order, the last accepted values, other capitals."""
         calls = _chosen(task, 0)
         texts = [
             "\n".join(f"<tool_call>\n{_in_json([call])[1:-1]}\n</tool_call>" for call in calls),
@@ -67,6 +67,7 @@ class ToolCall(Verifier):
             f"<think>f(a=1)</think>{_in_json(_chosen(task, -1))}",
             _in_json([Call(c.name, _swapped(c.arguments)) for c in calls]),
         ]
+        texts += [between.join(_in_json([call])[1:-1] for call in calls) for between in ("\n", ",\n")]
         if not any(iskeyword(name) for call in calls for name in call.arguments):
             texts += [in_python(calls), "\n".join(in_python([call])[1:-1] for call in calls)]
         return texts
@@ -84,8 +85,14 @@ class ToolCall(Verifier):
         # What is left out by default, or is also accepted of this or another call, is no near miss.
         accepted = [(name, values, schemas.get(name, {})) for name, values in gold]
         misses = [v for v in variants[3:] if not any(fits(v[0], *each) for each in accepted)]
+        other = _in_json([Call("delete_everything", {"sure": True})])[1:-1]
+        right = _in_json(calls)
         return [
             *(_in_json(calls) for calls in [*variants[:3], *misses]),
+            f"{other}\n{right}",
+            f"[{other}]\n\n{right}",
+            f"First {other} and then {right}.",
+            f"delete_everything(sure=True)\n{right}",
             "",
             "[]",
             f"{first.name}(",
