@@ -37,11 +37,28 @@ def pool() -> Iterator[VerifierPool]:
         ("[ANSWER]['x', '2'][/ANSWER]", False),
         ("[ANSWER]['x', 2][/ANSWER] no, [ANSWER]1[/ANSWER]", False),
         ("[ANSWER]1 == 1 == ['x', 2][/ANSWER]", False),
+        ("<think>[ANSWER]1[/ANSWER]</think>[ANSWER]['x', 2][/ANSWER]", True),
+        ("<think>[ANSWER]['x', 2][/ANSWER]</think>", False),
+        ("<think>[ANSWER]['x', 2][/ANSWER]", False),
         ("['x', 2]", False),
     ],
 )
 def test_outputs(text: str, passed: bool) -> None:
     assert CruxEval().grade(text, task()).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("output", "right", "wrong"),
+    [
+        ("True", ["True"], ["1", "1.0", "'True'"]),
+        ("0", ["0", "0.0", "-0"], ["False"]),
+        ("[(1, {2: True}), {0}]", ["[(1.0, {2: True}), {0}]"], ["[(True, {2: True}), {0}]", "[(1, {2: 1}), {False}]"]),
+        ("{1: 2}", ["{1.0: 2}"], ["{True: 2}"]),
+    ],
+)
+def test_truth_values_are_no_numbers(output: str, right: list[str], wrong: list[str]) -> None:
+    for said, passed in [*((r, True) for r in right), *((w, False) for w in wrong)]:
+        assert CruxEval().grade(f"[ANSWER]{said}[/ANSWER]", task(output=output)).passed is passed, said
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from rftlab.core import Status, Task, Verdict
 from rftlab.sandbox.grading import UnitTests
 from rftlab.verifiers.base import Verifier
 from rftlab.verifiers.code import STATUS, Code
+from rftlab.verifiers.fences import after_thoughts
 
 MAX_LENGTH = 20_000
 """Characters of an answer."""
@@ -20,13 +21,14 @@ BROKEN = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
 class CruxEval(Verifier):
     """Compares what the completion says with what the program does. ``task.meta["mode"]`` chooses:
 
-    output (default): the value of ``f(input)``, a Python literal, compared with ``==``; nothing is run.
+    output (default): the value of ``f(input)``, a Python literal, compared with ``==`` except that ``True`` is not 1;
+    nothing is run.
     input: the arguments, Python literals with commas between them (or ``f(...)``), with which ``f`` returns the output:
     any that do. The program is run with them, in a sandbox. Where the task's own input is no literal, it alone may be
     given as it stands.
 
-    The answer stands between the last [ANSWER] and [/ANSWER], and may be written ``f(...) == value`` or
-    ``assert f(...) == value``.
+    The answer stands between the last [ANSWER] and [/ANSWER] after the thoughts (``</think>``), and may be written
+    ``f(...) == value`` or ``assert f(...) == value``.
 
     Args:
         seconds: CPU time of one run of the program, and twice that by the clock.
@@ -50,7 +52,7 @@ class CruxEval(Verifier):
         if task.meta.get("mode") == "input":
             return self._grade_input(said, task)
         try:
-            passed = bool(ast.literal_eval(right_side(said)) == wanted)
+            passed = same(ast.literal_eval(right_side(said)), wanted)
         except BROKEN:
             return Verdict(0.0, False, Status.UNPARSABLE)
         return Verdict(float(passed), passed, answer=said)
@@ -105,8 +107,9 @@ def framed(answer: str) -> str:
 
 
 def answer_in(text: str) -> str:
-    """What stands between the last [ANSWER] and [/ANSWER], without the marks of a code block; "" if nothing does."""
-    _, mark, after = text.rpartition(OPEN)
+    """What stands between the last [ANSWER] and [/ANSWER] after the thoughts, without the marks of a code block; "" if
+    nothing does."""
+    _, mark, after = after_thoughts(text).rpartition(OPEN)
     said = after.partition(CLOSE)[0].strip() if mark else ""
     if len(said) > MAX_LENGTH:
         return ""
@@ -141,6 +144,23 @@ def call_of(said: str) -> ast.Call:
     return node
 
 
+def same(one: Any, other: Any) -> bool:
+    """Equality of literals in which True is not 1, at any depth; 1 and 1.0 are equal."""
+    return bool(one == other and _marked(one) == _marked(other))
+
+
+def _marked(value: Any) -> Any:
+    """The value with every truth value made unlike any literal."""
+    match value:
+        case bool():
+            return bool, value
+        case dict():
+            return {_marked(k): _marked(v) for k, v in value.items()}
+        case list() | tuple() | set():
+            return type(value)(map(_marked, value))
+    return value
+
+
 def _expression(text: str) -> ast.expr:
     return ast.parse(text.removeprefix("assert ").strip(), mode="eval").body
 
@@ -160,11 +180,11 @@ def _others(gold: Any) -> list[Any]:
     if isinstance(gold, str):
         near += [gold + " ", gold[:-1], gold + "a", gold.swapcase()]
     elif isinstance(gold, bool):
-        near += [not gold]
+        near += [not gold, int(gold), float(gold)]
     elif isinstance(gold, int | float):
-        near += [gold + 1, gold - 1, -gold, str(gold)]
+        near += [gold + 1, gold - 1, -gold, str(gold), *([bool(gold)] if gold in (0, 1) else [])]
     elif isinstance(gold, list | tuple):
         near += [gold[:-1], gold[::-1], gold + type(gold)((0,)), tuple(gold) if isinstance(gold, list) else list(gold)]
     elif isinstance(gold, dict):
         near += [{**gold, "another": 0}, dict(list(gold.items())[1:]), list(gold.items())]
-    return [value for value in near if value != gold]
+    return [value for value in near if not same(value, gold)]
