@@ -58,8 +58,8 @@ def test_the_reference_passes_in_every_dress_and_no_attack_does(pool: VerifierPo
     verifier = pool.verifier
     assert isinstance(verifier, Code)
     golds = [(verifier.gold(task(meta)), task(meta))]
-    golds += [(text, task(meta)) for i in range(4) for text in verifier.alike(task(meta, i))]
-    assert [v.passed and v.score == 1.0 for v in pool.grade(golds)] == [True] * 5
+    golds += [(text, task(meta)) for i in range(5) for text in verifier.alike(task(meta, i))]
+    assert [v.passed and v.score == 1.0 for v in pool.grade(golds)] == [True] * 6
     wrong = [(text, task(meta)) for text in [*verifier.wrong(task(meta)), *map(fenced, verifier.attacks(task(meta)))]]
     verdicts = pool.grade(wrong)
     assert len(wrong) >= 8

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
-from rftlab.verifiers.program import program_in, same_output, streams_of, unit_tests
+from rftlab.verifiers.program import names_wanted, program_in, same_output, streams_of, unit_tests
 
 STARTER = "from typing import List\n\ndef f(x: List[int]):\n    '''Twice.'''\n"
 
@@ -48,6 +49,32 @@ def test_a_starter_is_continued_by_a_block_or_by_the_bare_text() -> None:
         assert program_in(text, STARTER) is None, text
     future = "```python\nfrom __future__ import annotations\ndef f(x): return x\n```"
     assert (program_in(future, STARTER) or "").startswith("from __future__")
+
+
+@pytest.mark.parametrize("head", ["def f(x):", "async def f(x):", "class f:", "f = 1", "f: int = 1"])
+def test_a_block_that_only_uses_the_program_is_not_the_program(head: str) -> None:
+    program = f"import math\n{head}"
+    use = "```python\nx = f(2)\nassert f == 2\nprint(f=1)\n```"
+    text = f"```python\ndef f(): old\n```\n```python\n{program}\n```\nUse:\n{use}"
+    assert program_in(text, names=["f", "g"]) == program
+    assert program_in(text, names=["h"]) == program_in(text) == use[10:-4]
+    body = "    return 2"
+    assert program_in(f"```python\n{program}\n```\n```python\n{body}\n```", STARTER, ["f"]) == f"{STARTER}\n{body}"
+
+
+@pytest.mark.parametrize(
+    ("meta", "names"),
+    [
+        ({"test": "def check(c):\n    assert c(1)", "entry_point": "f"}, {"f", "Solution"}),
+        ({"test_list": ["assert set(f(1)) == {2}"], "code": "def g(): pass\ndef f(x): pass"}, {"f"}),
+        ({"test_list": ["assert set(f(1)) == {2}"]}, {"set", "f"}),
+        ({"test_list": ["assert f(1)"], "code": "f = lambda x: x"}, {"f"}),
+        ({"inputs": [[1]], "outputs": [1], "fn_name": "f"}, {"f", "Solution"}),
+        ({"inputs": ["1"], "outputs": ["1"]}, set()),
+    ],
+)
+def test_the_names_that_tests_call(meta: dict[str, Any], names: set[str]) -> None:
+    assert names_wanted(meta) == names
 
 
 @pytest.mark.parametrize("piece", ["```", "```python\n", "~~~\n", "(", "\0", "\ud800", "    x\n", "`", "\r", "\\"])

@@ -9,7 +9,15 @@ from rftlab.sandbox.grading import Outcome, Sandbox
 from rftlab.sandbox.process import Limits
 from rftlab.verifiers import attacks
 from rftlab.verifiers.base import Verifier
-from rftlab.verifiers.program import defined_in, program_in, reference, same_output, streams_of, unit_tests
+from rftlab.verifiers.program import (
+    defined_in,
+    names_wanted,
+    program_in,
+    reference,
+    same_output,
+    streams_of,
+    unit_tests,
+)
 
 SPARE_SECONDS = 5.0
 """Beside its time limit, for starting and ending its processes."""
@@ -23,7 +31,8 @@ class Code(Verifier):
 
     Unit tests run in a process of their own, which asks the program's process for values and compares them itself
     (``rftlab.sandbox.judge``): a program can print, patch or exit as it likes, only right values pass. Programs that
-    read standard input are compared by what they print. Python 3, the interpreter of this run.
+    read standard input are compared by what they print. The program is the last block fenced as Python; for unit tests
+    the last that defines what they call, so that an example of its use may follow. Python 3, this interpreter.
 
     Args:
         seconds: CPU time of each process of a program; all of its tests together may take twice that by the clock.
@@ -71,7 +80,7 @@ class Code(Verifier):
         return deadline, memory_gib
 
     def grade(self, text: str, task: Task) -> Verdict:
-        program = program_in(text, str(task.meta.get("starter", "")))
+        program = program_in(text, str(task.meta.get("starter", "")), names_wanted(task.meta))
         if program is None:
             return Verdict(0.0, False, Status.UNPARSABLE)
         tests = unit_tests(task.meta)
@@ -122,7 +131,7 @@ class Code(Verifier):
 
     def alike(self, task: Task) -> list[str]:
         """The reference in one of these dresses, in turn: after another block and with an example's output behind it,
-        with other fences, other line ends, no last fence."""
+        with other fences, other line ends, no last fence, before an example of its use."""
         gold = self.gold(task)
         dressed = [
             f"{fenced('raise SystemExit')}\nThat was wrong. Better:\n{gold}\nIt prints\n```text\n4\n```\n",
@@ -130,6 +139,8 @@ class Code(Verifier):
             gold.replace("\n", "\r\n"),
             gold.removesuffix("\n```"),
         ]
+        if names_wanted(task.meta):
+            dressed.append(f"{gold}\nAn example:\n{fenced('assert True')}")
         return [dressed[task.index % len(dressed)]]
 
 

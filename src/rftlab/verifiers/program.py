@@ -5,34 +5,47 @@ from __future__ import annotations
 import ast
 import builtins
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rftlab.sandbox.grading import UnitTests
 
 PYTHON = {"python", "python3", "py"}
+_CALLED = re.compile(r"\b([^\W\d]\w*)\(")
+_BINDING = re.compile(r"^(?:(?:async +)?def|class) +(\w+)|^(\w+) *(?::[^=\n]*)?=(?!=)", re.MULTILINE)
 
 
-def program_in(text: str, starter: str = "") -> str | None:
+def program_in(text: str, starter: str = "", names: Collection[str] = ()) -> str | None:
     """The program that ``text`` offers; None if there is none.
 
-    It is the last block between fences (``` or ~~~) that is marked as Python, else the last one without a mark. A block
+    It is the last block between fences (``` or ~~~) that is marked as Python, else the last one without a mark. Where
+    ``names`` are wanted, blocks that bind none of them do not count if another does: they show how to use it. A block
     that is never closed goes to the end of the text. With a ``starter`` (the head of a function, as in HumanEval) the
     program is the starter followed by the block, so a block may hold the body alone, or the whole function with the
     starter's imports left out; and a text without any fence counts if it continues the starter:
 
         starter "def f(x):\\n    '''Twice x.'''\\n" and text "    return 2 * x" -> the two together
         text "Sure:\\n```python\\ndef f(x): return 2 * x\\n```\\nf(2) is\\n```\\n4\\n```" -> the block marked python
+        text "```python\\ndef f(x): return 2 * x\\n```\\n```python\\nprint(f(2))\\n```", names {"f"} -> the first block
         text "The answer is 4." -> None
     """
     marked, plain = _blocks(text)
-    block = (marked or plain or [None])[-1]
+    blocks = marked or plain
+    binding = [each for each in blocks if _binds(each, names) or (starter and each[:1].isspace())]
+    block = (binding or blocks)[-1] if blocks else None
     if block is None:
         continued = bool(starter) and bool(text.strip()) and text[:1].isspace() and _compiles(f"{starter}\n{text}")
         return f"{starter}\n{text}" if continued else None
     if not block.strip():
         return None
     return block if "from __future__" in block else f"{starter}\n{block}" if starter else block
+
+
+def _binds(block: str, names: Collection[str]) -> bool:
+    """Whether a line without indentation binds one of the names, as a function, a class or a value."""
+    bound = (match.group(1) or match.group(2) for match in _BINDING.finditer(block))
+    return any(name in names for name in bound)
 
 
 def _blocks(text: str) -> tuple[list[str], list[str]]:
@@ -96,6 +109,18 @@ def unit_tests(meta: Mapping[str, Any]) -> UnitTests | None:
         pairs = [[_arguments(a), _accepted(b)] for a, b in zip(cases["inputs"], cases["outputs"], strict=True)]
         return UnitTests(CALLS.format(name=name), values={"cases": pairs})
     return None
+
+
+def names_wanted(meta: Mapping[str, Any]) -> set[str]:
+    """What the unit tests call of a program, one of which it must define; empty for input and output."""
+    tests = unit_tests(meta)
+    if tests is None:
+        return set()
+    if name := meta.get("entry_point") or _cases(meta).get("fn_name"):
+        return {str(name), "Solution"}
+    called = set(_CALLED.findall(tests.source))
+    known = reference(meta)
+    return (called & set(defined_in(known)) if known else set()) or called
 
 
 CALLS = """
