@@ -166,15 +166,16 @@ class TaskPool:
         return content.hexdigest()
 
     def take(self, kept: Sequence[int] | Int) -> TaskPool:
-        """The pool of these tasks, in this order and numbered anew; the references' cost falls with their number."""
+        """The pool of these tasks, in this order and numbered anew; a reference's cost falls with its known rates."""
         rows = np.asarray(kept, np.int64)
+        shares = {m: (~np.isnan(r[rows])).sum() / max((~np.isnan(r)).sum(), 1) for m, r in self.references.items()}
         return replace(
             self,
             tasks=tuple(replace(self.tasks[old], index=new) for new, old in enumerate(rows)),
             category=None if self.category is None else self.category[rows],
             level=None if self.level is None else self.level[rows],
             references={name: rates[rows] for name, rates in self.references.items()},
-            reference_rollouts={m: round(n * len(rows) / len(self)) for m, n in self.reference_rollouts.items()},
+            reference_rollouts={m: round(n * shares[m]) for m, n in self.reference_rollouts.items()},
             features=None if self.features is None else self.features[rows],
         )
 

@@ -118,7 +118,7 @@ def test_it_evaluates_on_other_datasets_where_they_are_named(tmp_path: Path, two
 def test_levels_and_references_are_kept_where_they_are(tmp_path: Path) -> None:
     test = file(tmp_path, "test", rows("test", 2, hard=1, rate=0.5))
     known = {"eval_path": test, "level_key": "hard"}
-    rated = {"references": {"m": "rate"}, "reference_rollouts": {"m": 80}}
+    rated = {"references": {"m": "rate"}, "reference_samples": {"m": 8}}
     a = part(file(tmp_path, "a", rows("a", 10, hard=3, rate=0.25)), **known, **rated)
     b = part(file(tmp_path, "b", rows("b", 5, hard=4)), **known)
     train = load({"a": a, "b": b}).train

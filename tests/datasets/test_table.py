@@ -175,13 +175,13 @@ def test_references_keep_what_is_unknown_as_nan_and_what_they_cost(tmp_path: Pat
     rows = [row | {"r": rate} for row, rate in zip(questions(5), rates, strict=True)]
     del rows[2]["r"]
     train, held_out = write(tmp_path / "a.jsonl", rows), write(tmp_path / "b.jsonl", [{"prompt": "?", "answer": "!"}])
-    found = load(train, eval_path=held_out, references={"weak": "r"}, reference_rollouts={"weak": 40})
+    found = load(train, eval_path=held_out, references={"weak": "r"}, reference_samples={"weak": 8})
     np.testing.assert_array_equal(found.train.references["weak"], [0.5, np.nan, np.nan, np.nan, 1.0])
     assert np.isnan(found.eval.references["weak"]).all(), "an evaluation file need not have them"
-    assert found.train.reference_rollouts == {"weak": 40} and "r" not in found.train.tasks[0].meta
-    half = len(found.train) // 2
-    less = load(train, eval_path=held_out, references={"weak": "r"}, reference_rollouts={"weak": 40}, limit=half)
-    assert less.train.reference_rollouts == {"weak": round(40 * half / len(found.train))}
+    assert found.train.reference_rollouts == {"weak": 16} and "r" not in found.train.tasks[0].meta
+    less = load(train, eval_path=held_out, references={"weak": "r"}, reference_samples={"weak": 8}, limit=3)
+    assert less.train.reference_rollouts == {"weak": 8}
+    assert found.train.take([1, 4]).reference_rollouts == {"weak": 8}
     assert Need.REFERENCES in found.train.has()
 
 
@@ -191,7 +191,9 @@ def test_references_keep_what_is_unknown_as_nan_and_what_they_cost(tmp_path: Pat
         (1.5, {}, r"wanted pass rates in \[0, 1\]"),
         ("high", {}, "a\\.jsonl:1 has 'high' for 'r', wanted a finite number"),
         (0.5, {"references": {"weak": "rate"}}, r"no training row .* 'rate', named by dataset\.references\.weak"),
-        (0.5, {"reference_rollouts": {"strong": 8}}, r"dataset\.reference_rollouts names \['strong'\]"),
+        (0.5, {"reference_samples": {"strong": 8}}, r"dataset\.reference_samples names \['strong'\]"),
+        (0.5, {"reference_samples": {"weak": 0}}, r"dataset\.reference_samples\.weak=0: wanted the rollouts"),
+        (0.5, {"reference_samples": {"weak": 1.5}}, r"reference_samples\.weak=1\.5: wanted the rollouts"),
     ],
 )
 def test_a_wrong_reference_is_refused(tmp_path: Path, rate: Any, options: dict[str, Any], said: str) -> None:

@@ -52,5 +52,5 @@ def test_evidence_is_weight_times_rollouts_and_nothing_where_the_rate_is_unknown
 
 
 def test_rates_without_a_number_of_rollouts_are_no_evidence() -> None:
-    with pytest.raises(InputError, match=r"key=a: .*give dataset\.reference_rollouts\.a"):
+    with pytest.raises(InputError, match=r"key=a: .*give dataset\.reference_samples\.a"):
         offline_evidence(pool({"a": [0.25, 0.5]}), None, 1.0, "key")

@@ -103,13 +103,14 @@ def assemble(
     held_out: Source | None = None,
     eval_fraction: float = 0.1,
     limit: int | None = None,
-    reference_rollouts: Mapping[str, int] | None = None,
+    reference_samples: Mapping[str, int] | None = None,
 ) -> Dataset:
     """The dataset of these rows.
 
     Training tasks whose prompt also stands among the evaluation tasks (``Entry.leak_key``) are left out and counted.
     ``limit`` keeps the first so many training tasks of what remains. Without ``held_out`` a share of the rows is
-    evaluated on; a share of 1 leaves a dataset that is for evaluation only.
+    evaluated on; a share of 1 leaves a dataset that is for evaluation only. ``reference_samples`` is how many rollouts
+    stand behind a known rate of a reference.
     """
     if limit is not None and limit < 1:
         raise InputError(f"dataset.limit={limit}: wanted at least 1, or null for all")
@@ -137,8 +138,8 @@ def assemble(
             f"{len(unseen) or len(kept)} {'evaluation' if unseen else 'training'} tasks: "
             "give more rows, or other rows by dataset.eval_path=FILE"
         )
-    costs = _costs(reference_rollouts or {}, columns, kept, limit)
     kept = kept[:limit]
+    costs = _costs(reference_samples or {}, columns, kept)
     categories = sorted({entry.category for entry in [*kept, *unseen] if entry.category is not None})
     return Dataset(
         _pool(name, kept, columns, categories, costs) if kept else None,
@@ -153,12 +154,14 @@ def _not_leaked(train: Sequence[Entry], held_out: Sequence[Entry]) -> list[Entry
     return [entry for entry in train if entry.leak_key not in unseen]
 
 
-def _costs(costs: Mapping[str, int], columns: Columns, kept: Sequence[Entry], limit: int | None) -> dict[str, int]:
-    """What the references of the tasks that ``limit`` keeps have cost."""
-    if unknown := set(costs) - set(columns.references):
-        raise InputError(f"dataset.reference_rollouts names {sorted(unknown)}, which dataset.references does not")
-    share = min(limit or len(kept), len(kept)) / max(len(kept), 1)
-    return {model: round(cost * share) for model, cost in costs.items()}
+def _costs(samples: Mapping[str, int], columns: Columns, kept: Sequence[Entry]) -> dict[str, int]:
+    """What the known rates of these tasks have cost in rollouts."""
+    if unknown := set(samples) - set(columns.references):
+        raise InputError(f"dataset.reference_samples names {sorted(unknown)}, which dataset.references does not")
+    for model, each in samples.items():
+        if not isinstance(each, int) or isinstance(each, bool) or each < 1:
+            raise InputError(f"dataset.reference_samples.{model}={each}: wanted the rollouts of one task, 1 or more")
+    return {model: each * sum(not np.isnan(e.references[model]) for e in kept) for model, each in samples.items()}
 
 
 def _pool(

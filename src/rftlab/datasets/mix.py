@@ -155,6 +155,4 @@ def _rates(model: str, pools: Mapping[str, TaskPool], order: Sequence[tuple[str,
 
 def _cost(model: str, pools: Mapping[str, TaskPool], picked: Picked) -> int:
     """Rollouts that the pass rates of the tasks taken have cost."""
-    return sum(
-        round(pool.reference_rollouts.get(model, 0) * len(picked[part]) / len(pool)) for part, pool in pools.items()
-    )
+    return sum(pool.take(picked[part]).reference_rollouts.get(model, 0) for part, pool in pools.items())

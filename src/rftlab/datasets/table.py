@@ -33,7 +33,7 @@ def load(
     level_key: str | None = None,
     id_key: str | None = None,
     references: Mapping[str, str] | None = None,
-    reference_rollouts: Mapping[str, int] | None = None,
+    reference_samples: Mapping[str, int] | None = None,
     system: str | None = None,
     template: str | None = None,
     filter: Mapping[str, Any] | None = None,
@@ -68,7 +68,7 @@ def load(
         None if held_out is None else Source(change(held_out), columns, filter or {}, skip=bad_rows == "skip"),
         eval_fraction,
         limit,
-        reference_rollouts,
+        reference_samples,
     )
 
 

@@ -45,7 +45,7 @@ def offline_evidence(pool: TaskPool, name: str | None, weight: float, key: str) 
     if cost <= 0:
         raise InputError(
             f"{key}={chosen}: dataset {pool.name!r} does not say how many rollouts its rates have cost: "
-            f"give dataset.reference_rollouts.{chosen}"
+            f"give dataset.reference_samples.{chosen}"
         )
     known = ~np.isnan(rate)
     rollouts = weight * cost / known.sum()
