@@ -82,7 +82,7 @@ class KnightsAndKnaves(Verifier):
 
 
 def answer_region(text: str) -> str:
-    """What the last ``<answer>`` after the thoughts holds, else the last run of lines (no empty one) that name a kind."""
+    """What the last ``<answer>`` after the thoughts holds, else the last run of lines (none empty) that name a kind."""
     text = after_thoughts(text)
     _, tag, inside = text.rpartition("<answer>")
     if tag:
