@@ -83,8 +83,21 @@ def passes(query: str, gold: str, **meta: Any) -> bool:
         ),
         (
             "SELECT SUM(price) / 3 FROM item",
-            ["SELECT 14.8 / 3 FROM shelf LIMIT 1"],
-            ["SELECT 4.93333 FROM item LIMIT 1"],
+            ["SELECT TOTAL(price) / 3 FROM item"],
+            ["SELECT 4.93333 FROM item LIMIT 1", "SELECT 14.8 / 3 FROM shelf LIMIT 1"],
+        ),
+        (
+            "SELECT COUNT(*) FROM item",
+            ["SELECT SUM(1) FROM item", "SELECT n FROM (SELECT COUNT(*) AS n FROM item GROUP BY 1 = 1)"],
+            ["SELECT 5 FROM item LIMIT 1", "SELECT 5 WHERE EXISTS (SELECT 1 FROM item)"],
+        ),
+        (
+            "SELECT room FROM shelf WHERE id < 3",
+            ["SELECT room FROM shelf WHERE id IN (1, 2)"],
+            [
+                "SELECT room FROM shelf ORDER BY id LIMIT 2",
+                "SELECT 'north' UNION ALL SELECT 'south' WHERE EXISTS (SELECT 1 FROM shelf)",
+            ],
         ),
         ("SELECT name FROM item WHERE name LIKE '%; x'", ["SELECT name FROM item WHERE id = 4"], ["SELECT 'cup; x'"]),
     ],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,8 @@ class Accepted:
     groups: tuple[int, ...]
     """Row numbers at which a group begins, and the number of rows. The order of groups counts, within one it does not:
     one group without ORDER BY, one for each set of ties with it."""
+    differs_on: tuple[Database, ...]
+    """Variants of the database on which it returns other rows: a query that returns the same there is wrong."""
 
 
 class Sql(Verifier):
@@ -45,8 +48,9 @@ class Sql(Verifier):
     accepted query has ORDER BY at its top level, order counts too, except among rows that tie (``ordered: false`` in
     the row switches that off). SQL-Eval's own comparison is wider: it drops duplicate rows and allows further columns.
 
-    A right result may be luck: a query is refused if it reads no table, and a gold result that is empty or all null
-    is no ground for a verdict (a fault). What else a wrong query may hit by chance on small tables stays undetected.
+    A right result may be luck or written down: a query is refused if it reads no table, or if it returns the same when
+    every other row or every row is gone although the accepted query does not (up to 16 MiB of database). A gold result
+    that is empty or all null is no ground for a verdict (a fault). What else a wrong query may hit stays undetected.
 
     Nothing but reading is allowed: an authorizer refuses all but SELECT, and time, rows, bytes of a value and of the
     result, and memory are bounded. Exceeding them is a failed trial (timeout). Only SQLite is offered, no server.
@@ -93,14 +97,16 @@ class Sql(Verifier):
         return texts + ([_fenced(f"SELECT * FROM ({first.sql})")] if len(first.groups) == 2 else [])
 
     def wrong(self, task: Task) -> list[str]:
-        """Slips that change the result (each is run), its values as constants, a column too many, what only a
-        transaction could do, nothing."""
+        """Slips that change the result (each is run), its values as constants, with and without a table, a column too
+        many, what only a transaction could do, nothing."""
         first, base = self.accepted(task)[0], database(task.meta)
         slips = (query for query in near_misses(first.sql, base.columns) if self._differs(query, task))
         misses = list(itertools.islice(slips, MISSES))
         constants = " UNION ALL ".join(f"SELECT {', '.join(map(_literal, row))}" for row in first.rows[:20])
-        misses += [constants, f"SELECT *, 'zz' FROM ({first.sql})", f"{first.sql}; {first.sql}"]
         table = min(base.tables)
+        if first.differs_on:
+            misses.append(f"SELECT * FROM ({constants}) WHERE (SELECT COUNT(*) FROM {table}) >= 0")
+        misses += [constants, f"SELECT *, 'zz' FROM ({first.sql})", f"{first.sql}; {first.sql}"]
         misses += [f"DELETE FROM {table}", f"DROP TABLE {table}", f"PRAGMA table_info({table})", first.sql[:-3] + " ("]
         return [*map(_fenced, misses), "", "```sql\n```", "I would select it."]
 
@@ -119,7 +125,20 @@ class Sql(Verifier):
     def _right(self, query: str, task: Task, accepted: Sequence[Accepted]) -> bool:
         result = database(task.meta).run(query, self.bounds)
         rows = comparable(result.rows, self.digits)
-        return bool(result.tables) and any(_agree(rows, len(result.names), each) for each in accepted)
+        right = [each for each in accepted if _agree(rows, len(result.names), each)]
+        return bool(result.tables) and any(not self._written_down(query, rows, each) for each in right)
+
+    def _written_down(self, query: str, rows: Rows, gold: Accepted) -> bool:
+        """Whether a query returns ``rows`` even of a database of which the gold query does not."""
+        until = time.monotonic() + self.bounds.seconds
+        for variant in gold.differs_on:
+            try:
+                said = variant.run(query, replace(self.bounds, seconds=until - time.monotonic()))
+            except (QueryError, QueryLimit):  # what fails only here depends on the rows
+                continue
+            if Counter(comparable(said.rows, self.digits)) == Counter(rows):
+                return True
+        return False
 
 
 @lru_cache(maxsize=512)
@@ -136,10 +155,18 @@ def _accepted(base: Database, answer: str, ordered: bool, limits: Limits, digits
             )
         rows = comparable(result.rows, digits)
         groups = _groups(base, sql, result, limits) if ordered and order_terms(sql) else (0, len(rows))
-        found.append(Accepted(sql, len(result.names), rows, groups))
+        differs_on = tuple(v for v in base.variants if _bag(v, sql, limits, digits) not in (None, Counter(rows)))
+        found.append(Accepted(sql, len(result.names), rows, groups, differs_on))
     if not found:
         raise ValueError(f"the gold answer {answer[:80]!r} holds no query")
     return tuple(found)
+
+
+def _bag(base: Database, sql: str, limits: Limits, digits: int) -> Counter[tuple[Any, ...]] | None:
+    try:
+        return Counter(comparable(base.run(sql, limits).rows, digits))
+    except (QueryError, QueryLimit):
+        return None
 
 
 def comparable(rows: Rows, digits: int) -> Rows:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 HEAP_MIB = 256
 """What SQLite may allocate in a process, databases in memory included: bounds sorters and materialised queries."""
+COPIED_MIB = 16
+"""Of a larger database no variants are made."""
 STEPS = 10_000
 """Instructions of SQLite's virtual machine between two looks at the clock."""
 
@@ -59,6 +62,8 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._read: set[str] = set()
+        pages, size = (connection.execute(f"PRAGMA page_{what}").fetchone()[0] for what in ("count", "size"))
+        self._bytes = pages * size
         names = connection.execute("SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')")
         self.tables = frozenset(name for (name,) in names)
         columns = [
@@ -77,6 +82,21 @@ class Database:
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
         connection.set_authorizer(self._allow)
+
+    @cached_property
+    def variants(self) -> list[Database]:
+        """Databases of the same tables without their odd rows, without their even rows, without any row."""
+        if self._bytes > COPIED_MIB << 20:
+            return []
+        return [self._without(rows) for rows in ("rowid % 2 = 1", "rowid % 2 = 0", "true")]
+
+    def _without(self, rows: str) -> Database:
+        copy = _connected(":memory:")
+        self._connection.backup(copy)
+        for (table,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            with contextlib.suppress(sqlite3.Error):  # a table without row numbers or of SQLite's own keeps its rows
+                copy.execute(f'DELETE FROM "{table}" WHERE {rows}')
+        return Database(copy)
 
     def run(self, sql: str, limits: Limits) -> Result:
         """The rows of one SELECT; ``QueryError`` or ``QueryLimit``."""
