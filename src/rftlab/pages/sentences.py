@@ -35,12 +35,17 @@ def sentence(comparison: Comparison, arm: Arm) -> str:
         return f"{head}; no verdict, as that takes two paired seeds that differ ({_seeds(len(found.seeds))} here)."
     sure = f"95 % interval {interval(found.difference.low, found.difference.high)}"
     verdict = found.verdict if found.verdict in COLOUR else "not distinguishable"
-    tail = f"{verdict} with {_seeds(len(found.seeds))}"
-    if verdict in COLOUR:
-        tail += f" (p {_p(found.p_holm)} after Holm's correction)"
-    elif known(found.detectable):
-        tail += f"; smallest difference these seeds could show: {points(found.detectable).lstrip('+')} points"
+    tail = f"{verdict} with {_seeds(len(found.seeds))} (p {_p(found.p_holm)}{_correction(comparison)})"
+    if verdict not in COLOUR and known(found.detectable):
+        size = points(found.detectable).lstrip("+")
+        tail += f"; a true difference of {size} points would be found four times in five"
     return f"{head}, {sure}, {tail}."
+
+
+def _correction(comparison: Comparison) -> str:
+    """An interval is an arm's own, and may miss 0 where the verdict, which allows for all arms, is none."""
+    tests = sum(arm.against is not None and known(arm.against.p) for arm in comparison.arms)
+    return f" after Holm's correction for {tests} arms" if tests > 1 else ""
 
 
 def _p(value: float) -> str:
