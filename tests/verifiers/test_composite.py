@@ -32,6 +32,9 @@ def composite(passed: Any = "answer", **parts: Any) -> Composite:
         ("42", 0.8, True, Status.OK),
         (SHAPED.format(41), 0.2, False, Status.OK),
         (SHAPED.format("none"), 0.2, False, Status.UNPARSABLE),
+        ("<think>#### 42</think><answer>41</answer>", 0.2, False, Status.OK),
+        ("<think>42</think><answer></answer>", 0.2, False, Status.UNPARSABLE),
+        ("<think>6 * 7</think> #### 42 <answer>41</answer>", 0.2, False, Status.OK),
         ("", 0.0, False, Status.UNPARSABLE),
     ],
 )
@@ -75,6 +78,14 @@ def test_gold_is_dressed_for_all_parts_and_near_misses_do_not_pass(
     misses = verifier.wrong(TASK)
     assert len(misses) > 5 and not [text for text in misses if verifier.grade(text, TASK).passed]
     assert all(verifier.grade(text, TASK).passed for text in verifier.alike(TASK))
+
+
+def test_every_spelling_of_an_answer_in_mathematics_passes_in_the_tag() -> None:
+    maths = {"_target_": "rftlab.verifiers.maths.Maths"}
+    verifier = composite(answer={"check": maths}, format={"check": FORMAT})
+    task = Task("t", 0, (), r"\frac{1}{2}")
+    assert [text for text in verifier.alike(task) if not verifier.grade(text, task).passed] == []
+    assert [text for text in verifier.wrong(task) if verifier.grade(text, task).passed] == []
 
 
 def test_a_part_that_fails_as_a_grader_makes_the_whole_a_fault() -> None:

@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 from rftlab.verifiers.boxes import last, last_box
+from rftlab.verifiers.fences import after_thoughts
 from rftlab.verifiers.number import final_number
 
 LINE = 2000
@@ -31,22 +32,23 @@ def final_answer(text: str) -> str | None:
         a formula                  "Hence $x = 3$ as claimed."             -> "x = 3"
         a number                   "which makes 12, 7 of them red"         -> "7"
 
-    A box that was opened and never closed is read to the end of its line. An empty box is no answer, even if another
-    stands before it: the last one counts.
+    In an ``<answer>`` that has none of the first three, its first sentence is the answer. Thoughts that are never
+    closed state none. A box that was opened and never closed is read to the end of its line. An empty box is no
+    answer, even if another stands before it: the last one counts.
     """
-    text = text.rpartition("</think>")[2].strip() or text
+    text = after_thoughts(text)
     _, tag, tagged = text.rpartition("<answer>")
     if tag:
         text = tagged.partition("</answer>")[0].strip()
     if (box := last_box(text)) is not None:
         return box.strip() or None
-    if tag:
-        return _statement(text[:LINE]) or None
     _, mark, after = text.rpartition("####")
     if mark and (line := after[:LINE].lstrip(" \t").partition("\n")[0].strip()):
         return line
     if (stated := last(_STATED, text)) and (said := _statement(text[stated.end() : stated.end() + LINE])):
         return said
+    if tag:
+        return _statement(text[:LINE]) or None
     spans = formulas(text)
     if spans and (said := _run(text, spans[-1:])):
         return said

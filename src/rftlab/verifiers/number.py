@@ -11,6 +11,7 @@ from rftlab.core import InputError, Status, Task, Verdict
 from rftlab.verifiers import numerals
 from rftlab.verifiers.base import Verifier
 from rftlab.verifiers.boxes import last_box
+from rftlab.verifiers.fences import after_thoughts
 
 MAX_DIGITS = 300
 """A number with more digits is not read: turning digits into integers is quadratic, and Python refuses 4,300."""
@@ -23,16 +24,26 @@ _NUMBER = re.compile(
     rf"(?: ?/ ?[$€£¥]?(?P<bottom>{_UNSIGNED}))?"
 )
 _FRACTION = re.compile(r"(?<![0-9])\\[dt]?frac\{([-+]?[0-9.,]{1,300})\}\{([-+]?[0-9.,]{1,300})\}")
+_LEAD = re.compile(r"(?:[^0-9]*(?::|\b(?:is|are)\b))?[\s*_`~($\\\[{]*")
+_HEADING = re.compile(r"(?:\.|\)|:)[ \t*_]+[A-Za-z*_\\]")
+_GOES_ON = re.compile(
+    r"[\s$*{})]*(?:\^|[/+×÷·]|\*\*?\s*[0-9]|-\s*[0-9]|\\(?:times|cdot|div|frac|sqrt)|[,.:]?\s*[0-9]|x\s*[0-9]|(?:or|and|to)\b[^0-9\n]*[0-9])"
+)
 _LATEX = (("{,}", ","), ("\\,", ""), ("\\!", ""), ("\\$", "$"), ("\\%", "%"), ("\u2212", "-"))
 
 
 class Number(Verifier):
     """Passes a completion whose final number has the value of the answer.
 
-    The final number is what follows the last ``####``, else what the last ``\\boxed{}`` holds, else the last number
-    of the text. Thousands commas, signs, currency, a percent sign, decimals, fractions a/b and a trailing full stop
-    are understood; values are compared exactly, as fractions, so 0.50 is 1/2. ``50%`` is read as 50. Mixed
-    numbers (2 1/2), decimal commas and words are not understood.
+    Read is what follows the thoughts (``</think>``; nothing, where they are never closed), and in it what the last
+    ``<answer>`` holds, if there is one. The final number is in the last line of ``####`` that begins with a number (so
+    "#### 2. Conclusion" is a heading), unless a ``\\boxed{}`` stands behind that line; else in the last ``\\boxed{}``;
+    else it is the last number of the text. After ``####`` and in a box, a number that goes on (``2^{10}``, ``3 1/2``,
+    ``2 \\times 10^3``, ``5 or 6``) is none, and the completion unparsable.
+
+    Thousands commas, signs, currency, a percent sign, decimals, fractions a/b and a trailing full stop are understood;
+    values are compared exactly, as fractions, so 0.50 is 1/2. ``50%`` is read as 50. Mixed numbers (2 1/2), decimal
+    commas and words are not understood.
 
     Args:
         tolerance: largest absolute difference that still passes; ``task.meta["tolerance"]`` comes first.
@@ -89,14 +100,46 @@ class Number(Verifier):
 
 def final_number(text: str) -> tuple[str, Fraction] | None:
     """The final number of a completion, as written and as a value; None if there is none or it is too long."""
-    _, mark, after = text.rpartition("####")
-    if mark and (found := _first(after.partition("\n")[0])):
-        return _value(found)
-    box = last_box(text)
+    text = said_at_last(text)
+    line, end = _marked_line(text)
+    box = last_box(text[end:])
     if box is not None and (found := _first(box)):
-        return _value(found)
+        return None if _goes_on(found) else _value(found)
+    if line is not None:
+        return None if _goes_on(line) else _value(line)
     last = deque(_NUMBER.finditer(_plain(text)), maxlen=1)
     return _value(last[0]) if last else None
+
+
+def said_at_last(text: str) -> str:
+    """What follows the thoughts, and in it what the last ``<answer>`` holds."""
+    text = after_thoughts(text)
+    _, tag, tagged = text.rpartition("<answer>")
+    return tagged.partition("</answer>")[0] if tag else text
+
+
+def _marked_line(text: str) -> tuple[re.Match[str] | None, int]:
+    """The number in the last line of ``####`` that begins with one, and where that line ends (0 = no such line)."""
+    end = len(text)
+    for after in reversed(text.split("####")[1:]):
+        line = after.partition("\n")[0]
+        found = _first(line)
+        if found and _leads(found):
+            return found, end - len(after) + len(line)
+        end -= len(after) + len("####")
+    return None, 0
+
+
+def _leads(found: re.Match[str]) -> bool:
+    """Whether a line begins with this number, or with words that introduce it, and is no heading."""
+    line, start, end = found.string, *found.span()
+    worked = _goes_on(found) and re.search(r"[A-Za-z]{2}", line[:start])  # "Explanation: 6 * 7"
+    return bool(_LEAD.fullmatch(line, 0, start)) and not _HEADING.match(line, end) and not worked
+
+
+def _goes_on(found: re.Match[str]) -> bool:
+    """Whether what follows a number makes it another one, or one of two."""
+    return _GOES_ON.match(found.string, found.end()) is not None
 
 
 @lru_cache(maxsize=4096)  # a gold answer is read once for each of its rollouts
