@@ -11,6 +11,7 @@ import pytest
 
 from rftlab.core import InputError
 from rftlab.sandbox import levels
+from rftlab.sandbox.calls import TABLES
 from rftlab.sandbox.grading import Outcome, Sandbox, UnitTests
 from rftlab.sandbox.levels import Level, choose, protection, working
 from rftlab.sandbox.process import Limits, Process, SandboxError
@@ -151,13 +152,29 @@ def test_limits_hold_at_every_level(level: Level) -> None:
         "    for _ in range(99): threading.Thread(target=time.sleep, args=(9,)).start()\n"
         "except RuntimeError: print('none', flush=True); os._exit(0)"
     )
-    files = "kept = []\ntry:\n    while True: kept.append(open('/dev/null'))\nexcept OSError: print(len(kept) < 130)"
+    files = "kept = []\ntry:\n    while True: kept.append(open('/dev/null'))\nexcept OSError: print(len(kept) < 66)"
     assert printed(level, memory)[0] == "none"
     assert printed(level, file)[1] != 0
     assert printed(level, threads)[0] == "none"
     assert printed(level, files)[0] == "True"
     started = time.monotonic()
     assert printed(level, "while True: pass", seconds=0.5)[1] == 137 and time.monotonic() - started < 5
+
+
+@EVERY
+@pytest.mark.skipif(os.uname().machine not in TABLES, reason="no filter for this machine")
+def test_calls_beyond_the_limits_are_refused_and_threads_and_processes_are_not(level: Level) -> None:
+    refused = (
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\ntry: os.memfd_create('x'); print('memfd')\nexcept OSError: pass\n"
+        "if libc.shmget(0, 1 << 20, 0o1600) >= 0: print('shm')\n"
+        "if libc.unshare(0x10000000) == 0: print('unshare')\n"
+    )
+    assert printed(level, refused) == ("", 0)
+    allowed = (
+        "import subprocess, sys, threading\nthreading.Thread(target=print, args=(1,)).start()\n"
+        "print(subprocess.run(['/bin/true']).returncode) if __import__('os').path.exists('/bin/true') else print(0)"
+    )
+    assert printed(level, allowed)[0].split() == ["1", "0"]
 
 
 @EVERY

@@ -1,6 +1,7 @@
 """Programs that nobody has read, run so that they can neither harm the machine nor forge their verdict.
 
 ``inside``   what a child process does first: leave the machine's view, take limits, drop rights
+``calls``    system calls that are refused
 ``sweep``    ends what a program leaves behind
 ``levels``   how strong that can be here: bubblewrap, namespaces, limits
 ``process``  the parent's side of one such child

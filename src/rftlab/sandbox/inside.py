@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 
+from rftlab.sandbox.calls import refuse_calls
 from rftlab.sandbox.sweep import sweep, threads_of
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
@@ -73,7 +74,7 @@ def in_namespaces(config):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
         with open("/proc/sys/user/max_user_namespaces", "w") as file:
-            file.write("1")  # this one: the program makes no more of them
+            file.write("0")  # inside this one
     init = os.fork()
     if init == 0:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -181,6 +182,8 @@ def drop_rights(config):
     if not any(path.startswith("/proc") for path in sys.path):
         prctl(PR_SET_DUMPABLE, 0)  # no process of the same user reads this one's memory
     prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if sys.platform == "linux":
+        refuse_calls(libc)
     if config["level"] != "bubblewrap":  # cleared by the change of user
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -128,10 +128,16 @@ def bwrap(info: int, paths: list[str], disk: int, own_user: bool) -> list[str]:
 
 def protection() -> str:
     """What this machine gives, in words, for a reader who is to decide whether to run a model's programs on it."""
+    from rftlab.sandbox.process import Limits
+
     level = working()[0] if working() else None
     if level is None:
         return "none: no program can be run in a child process here"
-    bounded = "time, memory, files and processes are bounded"
+    most = Limits()
+    bounded = (
+        "time, memory, files and processes are bounded, memory for each process: a program may take "
+        f"{most.processes} times its memory_gib in all"
+    )
     if level.strict:
         return (
             f"{level.name}: programs see no network and no file but the interpreter; {bounded}; all they start "

@@ -25,6 +25,7 @@ END_SECONDS = 10.0
 """How long an outer process may take to end its program before it is killed itself."""
 START_SECONDS = 20.0
 ENVIRONMENT = {"HOME": "/tmp", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+ENVIRONMENT |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads count as processes
 """All that a program sees of the environment. Equal hash seeds: the order of a set is the same in every run."""
 BOOT = """
 import marshal, sys, types
@@ -56,9 +57,9 @@ class Limits:
     """Address space of each process."""
     disk_mib: int = 64
     """Size of a file, and of all files where /tmp is the program's own."""
-    processes: int = 32
-    """Processes and threads."""
-    files: int = 128
+    processes: int = 8
+    """Processes and threads. Memory is bounded for each process, so all together may take as many times as much."""
+    files: int = 64
     """Open files."""
 
     @property
@@ -114,7 +115,8 @@ class Process:
             "uid": uid,
             "limits": limits.for_child(),
             "visible": visible(packages),
-            "modules": PACKAGES | {f"rftlab.sandbox.{name}": _code(name) for name in ("sweep", "inside", *modules)},
+            "modules": PACKAGES
+            | {f"rftlab.sandbox.{name}": _code(name) for name in ("sweep", "calls", "inside", *modules)},
             "main": f"rftlab.sandbox.{modules[-1]}",
             "job": job,
             "channel": channel,
