@@ -1,9 +1,12 @@
 """One thread, no network, no W&B server: set before anything imports torch."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 os.environ |= {
     "OMP_NUM_THREADS": "1",

@@ -18,6 +18,7 @@ from rftlab.measured import AT_EVALUATIONS, AT_STEPS, BELIEF, LEDGER, PHASES, SH
 
 REPS = 2000
 """Draws of a bootstrap."""
+Pairs = list[tuple[Measured, Measured]]
 OTHER: dict[Endpoint, Endpoint] = {"auc": "final", "final": "auc"}
 
 
@@ -48,7 +49,7 @@ def estimate(values: Sequence[float] | Float) -> Estimate:
     return Estimate(*stats.t_interval(known), n=len(known))
 
 
-def pairs(arm: Sequence[Measured], baseline: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
+def pairs(arm: Sequence[Measured], baseline: Sequence[Measured]) -> Pairs:
     """Runs of equal seed: the arm's and the baseline's."""
     other = {run.seed: run for run in baseline}
     return [(run, other[run.seed]) for run in arm if run.seed in other]
@@ -57,7 +58,8 @@ def pairs(arm: Sequence[Measured], baseline: Sequence[Measured]) -> list[tuple[M
 def summary(label: str, arm: Sequence[Measured], baseline: Sequence[Measured], frame: Frame) -> Arm:
     """Everything about one arm but its adjusted p and its verdict, which need the other arms."""
     own = arm is baseline
-    paired = {run.seed for run, _ in pairs(arm, baseline)}
+    both = pairs(arm, baseline)
+    paired = {run.seed for run, _ in both}
     scores = np.array([frame.value(run) for run in arm])
     rng = np.random.default_rng(0)  # the same runs always give the same page
     standard, first = baseline[0].cell, arm[0].cell
@@ -70,8 +72,8 @@ def summary(label: str, arm: Sequence[Measured], baseline: Sequence[Measured], f
         final=estimate([frame.value(run, "final") for run in arm]),
         iqm=Estimate(*stats.stratified_bootstrap(scores[:, None], stats.iqm, rng, REPS), n=len(arm)),
         against=None if own else against(arm, baseline, frame, rng),
-        ttb=time_to_baseline(arm, baseline, frame.axes),
-        bsf=best_so_far(arm, baseline, frame),
+        ttb=time_to_baseline(both, frame.axes),
+        bsf=best_so_far(both, frame),
         pass_at={str(k): found for k in TRIES if (found := _last(arm, f"eval/pass@{k}")).n},
         shares={name: found for name in SHARES if (found := estimate([run.means[name] for run in arm])).n},
         belief={name: found for name in BELIEF if (found := _last(arm, f"panel/{name}")).n},
@@ -155,11 +157,11 @@ def item_differences(both: Sequence[tuple[Measured, Measured]], frame: Frame) ->
     return (total / len(found)).dropna().to_numpy(np.float64)
 
 
-def time_to_baseline(arm: Sequence[Measured], baseline: Sequence[Measured], axes: Sequence[str]) -> list[Ttb]:
-    """TTB on every axis, for every share; nothing where the baseline has not learnt."""
+def time_to_baseline(both: Pairs, axes: Sequence[str]) -> list[Ttb]:
+    """TTB on every axis, for every share; nothing without a pair or where the baseline has not learnt."""
     out = []
-    for axis in axes:
-        own, other = [run.curve(axis) for run in arm], [run.curve(axis) for run in baseline]
+    for axis in axes if both else ():
+        own, other = [run.curve(axis) for run, _ in both], [run.curve(axis) for _, run in both]
         standard, mean = endpoints.mean_curve(other), endpoints.mean_curve(own)
         horizon = endpoints.common_range([*own, *other])[1]
         for share in endpoints.SHARES:
@@ -180,25 +182,26 @@ def time_to_baseline(arm: Sequence[Measured], baseline: Sequence[Measured], axes
                     reached=int((own_times <= horizon).sum()),
                     runs=len(own_times),
                     restricted=endpoints.restricted(own_times, horizon) / endpoints.restricted(other_times, horizon),
-                    by_seed=_ratio(arm, baseline, own_times, other_times),
+                    by_seed=_ratio(own_times, other_times),
                 )
             )
     return out
 
 
-def _ratio(arm: Sequence[Measured], baseline: Sequence[Measured], own: Float, other: Float) -> Estimate:
-    """Ratio of geometric means over paired seeds (interval: Student's, of the logarithms); NaN unless all got there."""
-    there = {run.seed: time for run, time in zip(baseline, other, strict=True)}
-    times = [(time, there[run.seed]) for run, time in zip(arm, own, strict=True) if run.seed in there]
-    if not times or not all(np.isfinite(t) and t > 0 for pair in times for t in pair):
+def _ratio(own: Float, other: Float) -> Estimate:
+    """Ratio of geometric means over pairs (interval: Student's, of the logarithms); NaN unless all got there."""
+    if not all(np.isfinite(t) and t > 0 for t in (*own, *other)):
         return Estimate(NAN)
-    return Estimate(*np.exp(stats.t_interval(np.array([np.log(a / b) for a, b in times]))).tolist(), n=len(times))
+    return Estimate(*np.exp(stats.t_interval(np.log(own / other))).tolist(), n=len(own))
 
 
-def best_so_far(arm: Sequence[Measured], baseline: Sequence[Measured], frame: Frame) -> dict[str, float]:
-    """BSF by per cent of the common range, of mean curves by rollouts."""
+def best_so_far(both: Pairs, frame: Frame) -> dict[str, float]:
+    """BSF by per cent of the common range, of mean curves by rollouts; NaN without a pair."""
+    if not both:
+        return {str(q): NAN for q in endpoints.QUARTERS}
     own, other = (
-        endpoints.mean_curve([run.rollouts.within(frame.low, frame.high) for run in runs]) for runs in (arm, baseline)
+        endpoints.mean_curve([run.rollouts.within(frame.low, frame.high) for run in runs])
+        for runs in zip(*both, strict=True)
     )
     ends = {q: frame.low + (frame.high - frame.low) * q / 100 for q in endpoints.QUARTERS}
     best = {q: (endpoints.best_so_far(own, end), endpoints.best_so_far(other, end)) for q, end in ends.items()}
@@ -229,8 +232,14 @@ def _cost(arm: Sequence[Measured]) -> dict[str, float]:
 
 
 def curve(arm: Sequence[Measured], axis: str, metric: str, grid: Float) -> Curve | None:
-    """A metric over the arm's runs; None if no run has it."""
+    """A metric over those of the arm's runs that have it; None if none does.
+
+    Only where all of these are known: where one ends before the others, a mean of the rest would jump.
+    """
     values = np.array([run.on_grid(axis, metric, grid) for run in arm])
-    if not np.isfinite(values).any():
+    there = np.isfinite(values)
+    values, there = values[there.any(axis=1)], there[there.any(axis=1)]
+    if not there.all(axis=0).any():
         return None
+    values[:, ~there.all(axis=0)] = NAN
     return Curve(*(found.tolist() for found in stats.pointwise_intervals(values)))

@@ -58,11 +58,11 @@ class RunPoint:
 
 @dataclass(frozen=True)
 class Ttb:
-    """Time to baseline on one axis, for one share of the baseline's gain; < 1 is faster.
+    """Time to baseline on one axis, for one share of the baseline's gain; < 1 is faster. Paired seeds only.
 
     ``ratio``: of the mean curves, inf (null) when the arm's does not get there. ``restricted`` is the ratio of mean
-    times cut at the end of the common range, so that it always exists. ``by_seed`` is the ratio of geometric means over
-    paired seeds, NaN unless every one of them reaches the target.
+    times cut at the end of the common range, so that it always exists. ``by_seed`` is the ratio of geometric means, NaN
+    unless every run reaches the target.
     """
 
     axis: str
@@ -75,7 +75,7 @@ class Ttb:
     arm: float
     ratio: float
     reached: int
-    """Runs of the arm that reach the target within the common range, of ``runs``."""
+    """Paired runs of the arm that reach the target within the common range, of ``runs``."""
     runs: int
     restricted: float
     by_seed: Estimate
@@ -107,7 +107,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric on ``Comparison.grid[axis]``: mean over seeds and its interval; NaN where no run is."""
+    """A metric on ``Comparison.grid[axis]``: mean over seeds and its interval; NaN where not every run is."""
 
     mean: list[float]
     low: list[float]
@@ -132,7 +132,8 @@ class Arm:
     """None for the baseline."""
     ttb: list[Ttb]
     bsf: dict[str, float]
-    """Best so far against the baseline's, mean curves, within ``25``, ``50``, ``100`` % of the common range."""
+    """Best so far against the baseline's within ``25``, ``50``, ``100`` % of the common range: mean curves of paired
+    seeds; NaN without a pair."""
     pass_at: dict[str, Estimate]
     """Unbiased pass@k of the last evaluation, by k."""
     shares: dict[str, Estimate]
