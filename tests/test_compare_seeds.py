@@ -47,3 +47,11 @@ def test_without_a_pair_there_is_no_time_to_baseline(tmp_path: Path) -> None:
     bots = compare.compare([tmp_path]).arm("bots")
     assert bots.ttb == []
     assert np.isnan(list(bots.bsf.values())).all()
+
+
+def test_seeds_that_only_the_baseline_has_are_told(tmp_path: Path) -> None:
+    grid(tmp_path, {"uniform": 0.1, "dart": 0.2}, range(4))
+    grid(tmp_path, {"bots": 0.3}, range(2))
+    missing = next(c for c in compare.compare([tmp_path]).caveats if c.code == "missing_seeds")
+    assert missing.arms == ["bots"]
+    assert missing.text.endswith("bots: 2, 3.")

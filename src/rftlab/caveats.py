@@ -69,6 +69,13 @@ def _seeds(arms: Sequence[Arm]) -> list[Caveat]:
         which = "; ".join(f"{label}: {', '.join(map(str, seeds))}" for label, seeds in unpaired.items())
         text = f"Seeds that the baseline does not have, left out of the verdicts: {which}."
         out.append(Caveat("warning", "unpaired", text, list(unpaired)))
+    owned = {run.seed for run in arms[0].runs}
+    missing = {arm.label: sorted(owned - set(arm.against.seeds)) for arm in arms if arm.against}
+    missing = {label: seeds for label, seeds in missing.items() if seeds}
+    if missing:
+        which = "; ".join(f"{label}: {', '.join(map(str, seeds))}" for label, seeds in missing.items())
+        text = f"Seeds of the baseline that an arm does not have, left out of its verdict: {which}."
+        out.append(Caveat("warning", "missing_seeds", text, list(missing)))
     lone = [arm.label for arm in arms if (len(arm.against.seeds) if arm.against else len(arm.runs)) < 2]
     if lone:
         text = "An interval needs two seeds at least, a verdict worth reading five: run the sweep with seed=0,1,2,3,4."
