@@ -55,10 +55,16 @@ def test_rollout_shares_count_everything_generated():
     assert (m["completion/tokens_mean"], m["completion/tokens_max"]) == (2.5, 4)
 
 
-def test_a_step_in_which_nothing_was_graded_has_no_reward_rather_than_a_reward_of_zero():
+def test_a_step_in_which_nothing_was_graded_has_no_reward_and_no_shares_rather_than_zeros():
     for generated in ([], [group(0, "ffff")]):
         m = step_metrics(generated, [], 1)
-        assert np.isnan(m.pop("reward/mean")) and np.isfinite(list(m.values())).all()
+        shares = [m.pop(f"group/{name}") for name in ("etr", "yield", "all_pass", "all_fail")]
+        assert np.isnan([m.pop("reward/mean"), *shares]).all() and np.isfinite(list(m.values())).all()
+
+
+def test_a_step_that_trained_nothing_has_no_etr_and_a_yield():
+    m = step_metrics(GENERATED, [], 6)
+    assert np.isnan(m["group/etr"]) and m["group/yield"] == pytest.approx(2 / 5)
 
 
 def test_rows_say_what_was_believed_and_what_came():

@@ -31,6 +31,12 @@ def test_off_a_terminal_progress_is_plain_lines_and_few() -> None:
     assert "\x1b" not in out.getvalue()
 
 
+def test_what_is_not_known_of_a_step_is_left_out() -> None:
+    out = io.StringIO()
+    Console(out).step(row(10, **{"group/etr": float("nan")}), steps=20)
+    assert "reward 0.250  tok/s 1,234" in out.getvalue()
+
+
 def test_a_step_with_an_evaluation_always_gets_its_line() -> None:
     out = io.StringIO()
     console = Console(out)

@@ -14,7 +14,7 @@ def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]]
     """Metrics of everything generated in a step, and of the batch that was trained on.
 
     A group is mixed when 0 < pass rate < 1 over its valid rollouts. ``group/etr`` is the share of mixed groups in the
-    batch (BOTS' effective task ratio), ``group/yield`` the same over all generated groups.
+    batch (BOTS' effective task ratio), ``group/yield`` the same over all generated groups. Shares of no group are NaN.
     """
     trained = [group for group, _ in batch]
     train = [group for group in generated if group.purpose is Purpose.TRAIN]
@@ -110,7 +110,7 @@ def _mixed(rates: Float) -> np.ndarray:
 
 
 def _share(rates: Float, mask: np.ndarray) -> float:
-    return float(mask.mean()) if rates.size else 0.0
+    return float(mask.mean()) if rates.size else float("nan")  # no group is not a share of 0
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -49,7 +49,8 @@ TRIES = [2**i for i in range(11)]
 COLUMNS = list(
     dict.fromkeys(
         ["step", *AT_EVALUATIONS, *AT_STEPS, *SHARES.values(), "step/rollouts", "eval/truncated", "eval/faults"]
-        + ["sampler/eligible", *(f"ledger/{name}" for name in LEDGER), *(f"time/{phase}" for phase in PHASES)]
+        + ["group/generated", "group/trained", "sampler/eligible"]
+        + [*(f"ledger/{name}" for name in LEDGER), *(f"time/{phase}" for phase in PHASES)]
         + [f"panel/{name}" for name in BELIEF]
         + [f"panel/tenth_{t}/{what}" for t in TENTHS for what in ("tasks", "said", "got")]
         + [f"eval/pass@{k}" for k in TRIES]
@@ -151,6 +152,7 @@ class Measured:
 def measure(cell: Cell) -> Measured:
     """Reads and reduces one run."""
     frame = curves.read(cell.state.path, COLUMNS)
+    frame.loc[frame["group/trained"] == 0, "group/etr"] = np.nan  # runs were written that have 0 there
     taken = frame[frame["step"] > 0]
     means = {name: _mean(taken[key]) for name, key in SHARES.items()}
     means |= {f"time/{phase}": float(frame[f"time/{phase}"].sum()) for phase in PHASES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ class Console:
             ("tok/s", "rate/tokens_per_second", ",.0f"),
             ("cut", "completion/truncated", ".0%"),
         ):
-            if (value := row.get(key)) is not None:
+            if (value := row.get(key)) is not None and math.isfinite(value):
                 parts.append(f"{name} {value:{form}}")
         if self._accuracy is not None:
             parts.append(f"eval {self._accuracy:.3f}")
