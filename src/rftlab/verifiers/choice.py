@@ -2,7 +2,10 @@ r"""The completion must end in the right option: a letter, one of a few words, o
 
 The statement that counts is what follows the last of these marks: ``\boxed{``, ``<answer>``, ``####``, "answer:",
 "answer (option, choice) is / would be / should be / must be". It ends where the box or the tag closes, else with its
-line. Without any mark it is the last line, which must then be the option itself or name it as ``(B)`` or "option B".
+line. Without any mark it is the last line, which must then be the option itself or name it as ``(B)`` or "option B",
+"Therefore, " aside. Only what follows the thoughts (``</think>``) is read: nothing, where they are never closed.
+
+Reasons behind an option say nothing: "B because (A) is too short", "(B). Option C is wrong", "B, not A" name B alone.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from functools import lru_cache
 
 from rftlab.core import InputError, Status, Task, Verdict
 from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.fences import after_thoughts
 from rftlab.verifiers.number import parse_number
 
 TAIL = 20_000
@@ -34,6 +38,14 @@ _BARE = re.compile(
     r"(?<![\w'’(\[\\-])(?:([B-HJ-Z])|([AI])(?! +(?!(?:and|as|because|is|or|since|which)\b)[a-z]))(?![\w'’)\]-])"
 )
 _NEGATED = re.compile(r"(?i)\b(?:not|neither|nor|never|except)\b|n[’']t\b")
+_LEAD = re.compile(r"(?i)^\s*(?:therefore|thus|hence|so|finally|in conclusion),\s*")
+_IDIOM = re.compile(r"\bno (?:doubt|question|matter|longer|more than)\b")
+# Behind a label: a reason, what it is not, or further sentences that only say of others that they are wrong.
+_REASON = re.compile(
+    r"(?i)[,;]? (?:because|since|as)\b|[,;]?(?: and| but)?(?<!\bor)(?<!\bif) (?:not|rather than|instead of)\b"
+    r"|\.(?=(?: (?:and )?(?:the )?(?:(?:options?|choices?|answers?) )?\(?[A-Z]\)? (?:is|are|was|would be) "
+    r"(?:wrong|incorrect|false|not [a-z ]{1,40}|too [a-z ]{1,40})\.?)+$)"
+)
 
 Found = frozenset[str]
 """Labels that a statement names; right = exactly the gold one."""
@@ -132,12 +144,12 @@ class Choice(Verifier):
 
 def statement(text: str) -> tuple[str, str]:
     """What a completion states in the end, and the mark before it ("" = none, the last line)."""
-    tail = text[-TAIL:]
+    tail = after_thoughts(text)[-TAIL:]
     mark = None
     for mark in _MARK.finditer(tail):  # noqa: B007 - the last one is wanted
         pass
     if mark is None:
-        return tail.rstrip().rpartition("\n")[2][-LINE:], ""
+        return _LEAD.sub("", tail.rstrip().rpartition("\n")[2][-LINE:]), ""
     rest = tail[mark.end() : mark.end() + LINE]
     if mark["box"]:
         return _until_closed(rest), mark.group()
@@ -172,6 +184,8 @@ def _lettered(said: str, options: tuple[str, ...], mark: str) -> Found:
         label = known(labelled["a"] or labelled["b"] or labelled["c"])
         if label and (named := _with_text(_normal(labelled["rest"]), texts)):
             return label if label <= named else label | named
+    text = _stated(text)
+    labelled = _LABELLED.match(text)
     first = min((m.start() for m in (_NAMED.search(text), _BARE.search(text)) if m), default=len(text))
     if _NEGATED.search(text[:first]):
         return NOTHING
@@ -183,6 +197,14 @@ def _lettered(said: str, options: tuple[str, ...], mark: str) -> Found:
     return known(found)
 
 
+def _stated(text: str) -> str:
+    """A statement up to its reasons, if a label stands before them."""
+    for reason in _REASON.finditer(text):
+        if _NAMED.search(text, 0, reason.start()) or _BARE.search(text, 0, reason.start()):
+            return text[: reason.start()]
+    return text
+
+
 def _worded(said: str, options: tuple[str, ...], marked: bool) -> Found:
     """The options that a statement names as words."""
     text, by_normal = _normal(said), dict(zip(_normals(options), options, strict=True))
@@ -191,6 +213,7 @@ def _worded(said: str, options: tuple[str, ...], marked: bool) -> Found:
     if not marked:
         return NOTHING
     words = "|".join(re.escape(each) for each in sorted(by_normal, key=len, reverse=True))
+    text = _IDIOM.sub("", text)
     found = list(re.finditer(rf"(?<!\w)(?:{words})(?!\w)", text))
     if any(_NEGATED.search(text[max(0, word.start() - 9) : word.start()]) for word in found):
         return NOTHING
@@ -218,6 +241,9 @@ def _normals(options: tuple[str, ...]) -> tuple[str, ...]:
 
 def _same(said: str, gold: str) -> bool:
     one, two = (parse_number(text.replace(" ", "")) for text in (said, gold))
+    if one is None and two is not None and "=" in said:  # "10 + 14 = 24"
+        before, _, result = said.rpartition("=")
+        one = parse_number(result.replace(" ", "")) if parse_number(before.replace(" ", "")) is None else None
     if one is not None and two is not None:
         return one == two
     return re.sub(r"\s*,\s*", ",", _normal(said)) == re.sub(r"\s*,\s*", ",", _normal(gold))
@@ -230,7 +256,7 @@ def _is_letter(label: str) -> bool:
 def _speaks(text: str, options: tuple[str, ...]) -> bool:
     """Whether the text of an option, stated alone, names it: one short line that is like no label and no other text."""
     plain, normal = _plain(text), _normal(text)
-    like_label = _ALONE.fullmatch(plain) or _LABELLED.match(plain) or _MARK.search(text)
+    like_label = _ALONE.fullmatch(plain) or _LABELLED.match(plain) or _MARK.search(text) or after_thoughts(text) != text
     short = bool(normal) and len(text) < LINE // 2 and len(text.splitlines()) == 1
     return short and not like_label and _normals(options).count(normal) == 1
 
