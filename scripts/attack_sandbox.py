@@ -9,6 +9,7 @@ Prints a table; exits with 1 if an attack scores, leaves something behind, or th
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from rftlab.core import Task
 from rftlab.sandbox import grading
 from rftlab.sandbox.levels import Level, own_uid, working
+from rftlab.sandbox.process import Limits
 from rftlab.verifiers.code import Code, fenced
 
 SECONDS = 1.0
@@ -31,6 +33,20 @@ TASK = Task(
 MARK = "/tmp/rftlab-attack-left-this"
 """A file that attacks try to write outside."""
 
+PORT = 47811
+"""Of a server on this machine that attacks try to reach."""
+RIGHT = "def add(a, b): return a + b"
+"""Ends an attack: reached, and the score 1, only if what stands before it has succeeded."""
+LIBC = "import ctypes\nlibc = ctypes.CDLL(None)\n"
+
+OUTSIDE = {
+    "reads /etc/passwd through a link",
+    "has a route to the internet",
+    "connects to a server of this machine",
+}
+"""May score with limits alone: `rftlab doctor` says that these are open there."""
+UNCOUNTED = "more processes than it has"
+"""Not tried by root without another user: the kernel does not count, and `rftlab doctor` says so."""
 OPEN = {"kills its parent", "kills all", "kills near pids", "kills its group"}
 """Not tried where programs run as this very user, with limits alone: they would succeed."""
 
@@ -90,23 +106,28 @@ ATTACKS = {
         "for pid in range(max(2, os.getpid() - 30), os.getpid()):\n    try: os.kill(pid, signal.SIGKILL)\n    except OSError: pass"
     ),
     "writes outside": f"open({MARK!r}, 'w').write('x')",
-    "links to /etc/passwd": (
-        "os.symlink('/etc/passwd', 'a')\nos.symlink('/', 'b')\nprint(open('a').read())\nopen('b/tmp/rftlab-attack-left-this', 'w')"
-    ),
+    "reads /etc/passwd through a link": "os.symlink('/etc/passwd', 'a')\nassert 'root' in open('a').read()\n" + RIGHT,
+    "writes outside through a link": f"os.symlink('/', 'b')\nopen('b{MARK}', 'w').write('x')",
     "leaves a tree that is hard to remove": (
         "os.makedirs('a/b/c')\nopen('a/b/c/d', 'w')\nos.chmod('a/b/c', 0)\nos.chmod('a/b', 0)\nos.symlink('/etc', 'a/e')"
     ),
     "fills the disk": "n = 0\nwhile True:\n    with open(str(n), 'wb') as f: f.write(b'x' * (8 << 20))\n    n += 1",
     "all descriptors": "kept = []\nwhile True: kept.append(open('/dev/null'))",
     "reads the environment": "def add(a, b): return dict(os.environ) if any('KEY' in k or 'SECRET' in k for k in os.environ) else 0",
-    "connects": "s = socket.create_connection(('1.1.1.1', 53), timeout=1)\ndef add(a, b): return None",
-    "listens to the local net": "s = socket.socket()\ns.connect(('127.0.0.1', 22))",
-    "raises its own limits": "import resource\nresource.setrlimit(resource.RLIMIT_NPROC, (10**5, 10**5))",
-    "mounts and namespaces": (
-        "import ctypes\nlibc = ctypes.CDLL(None)\nassert libc.unshare(0x10000000 | 0x00020000) == 0\n"
-        "assert libc.mount(b'none', b'/', b'tmpfs', 0, None) == 0"
+    "has a route to the internet": f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('1.1.1.1', 53))\n{RIGHT}",
+    "connects to a server of this machine": f"socket.create_connection(('127.0.0.1', {PORT}), timeout=1)\n{RIGHT}",
+    "raises its own limits": f"import resource\nresource.setrlimit(resource.RLIMIT_NPROC, (10**5, 10**5))\n{RIGHT}",
+    "becomes root": f"os.setuid(0)\n{RIGHT}",
+    "makes a namespace of users": f"{LIBC}assert libc.unshare(0x10000000) == 0\n{RIGHT}",
+    "makes a namespace of mounts": f"{LIBC}assert libc.unshare(0x00020000) == 0\n{RIGHT}",
+    "mounts": f"{LIBC}assert libc.mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0\n{RIGHT}",
+    "leaves a key in the user's keyring": f"{LIBC}assert any(libc.syscall(n, b'user', b'k', b'v', 1, ctypes.c_long(-4)) > 0 for n in (217, 248))\n{RIGHT}",
+    "memory in files without a name": f"os.memfd_create('x')\n{RIGHT}",
+    "memory in shared segments": f"{LIBC}assert libc.shmget(0, 1 << 20, 0o1600) >= 0\n{RIGHT}",
+    "more processes than it has": (
+        f"pids = []\nfor _ in range({Limits().processes}):\n    pids.append(os.fork())\n"
+        f"    if not pids[-1]: time.sleep(0.3); os._exit(0)\n{RIGHT}"
     ),
-    "becomes root": "os.setuid(0)",
     "crashes the interpreter": "import ctypes\nctypes.string_at(0)",
     "an exception with a bad __str__": (
         "class E(Exception):\n    def __str__(self): os._exit(0)\ndef add(a, b): raise E"
@@ -144,8 +165,10 @@ def rows(level: Level) -> Iterator[tuple[str, str, float, float, str]]:
     for name, source in ATTACKS.items():
         if name in OPEN and level.kind == "limits" and not level.own_user:
             continue
+        if name == UNCOUNTED and not level.own_user and os.geteuid() == 0:
+            continue
         status, score, seconds = attack(verifier, source)
-        wrong = ["scored"] if score else []
+        wrong = ["scored"] if score and (level.strict or name not in OUTSIDE) else []
         left = left_behind()
         # /tmp is everyone's: with limits alone it is open, and said to be (`rftlab doctor`).
         wrong += left if level.strict else [each for each in left if each != "a file"]
@@ -156,6 +179,7 @@ def rows(level: Level) -> Iterator[tuple[str, str, float, float, str]]:
 
 def main(wanted: list[str]) -> int:
     failed = 0
+    server = socket.create_server(("127.0.0.1", PORT))
     for level in working():
         if wanted and level.kind not in wanted:
             continue
@@ -167,6 +191,7 @@ def main(wanted: list[str]) -> int:
                 f"{name:<40} {status:<12} {score:>5g} {seconds:>8.2f}  {(wrong and 'NO: ' + wrong) or 'yes'}",
                 flush=True,
             )
+    server.close()
     return int(failed > 0)
 
 

@@ -16,8 +16,8 @@ NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 CLONE_NEW = 0x7E020000
 """Of a clone: namespaces of its own."""
 TABLES = {
-    # machine: its number, clone, then (memfd_create, memfd_secret, shmget, mq_open, add_key, request_key, keyctl, unshare,
-    # setns, mount, ptrace, bpf, userfaultfd, perf_event_open, io_uring_setup)
+    # machine: its number, clone, then (memfd_create, memfd_secret, shmget, mq_open, add_key, request_key, keyctl,
+    # unshare, setns, mount, ptrace, bpf, userfaultfd, perf_event_open, io_uring_setup)
     "x86_64": (0xC000003E, 56, (319, 447, 29, 240, 248, 249, 250, 272, 308, 165, 101, 321, 323, 298, 425)),
     "aarch64": (0xC00000B7, 220, (279, 447, 194, 180, 217, 218, 219, 97, 268, 40, 117, 280, 282, 241, 425)),
 }

@@ -133,10 +133,11 @@ def protection() -> str:
     level = working()[0] if working() else None
     if level is None:
         return "none: no program can be run in a child process here"
-    most = Limits()
-    bounded = (
-        "time, memory, files and processes are bounded, memory for each process: a program may take "
-        f"{most.processes} times its memory_gib in all"
+    counted = level.own_user or os.geteuid() != 0
+    bounded = "time, files and the memory of each process are bounded, " + (
+        f"and processes, so a program may take {Limits().processes} times its memory_gib in all"
+        if counted
+        else "processes are NOT, for the kernel does not count root's, nor is memory in all"
     )
     if level.strict:
         return (
