@@ -153,6 +153,17 @@ def test_a_dataset_of_ones_own_can_be_a_part(tmp_path: Path) -> None:
         ({"parts": {"mix": 1}}, "cannot be a part of a mixture"),
         ({"parts": ["ladder"], "eval_parts": {"ladder": 2}}, "leave the weight out"),
         ({"parts": {"ladder": {"verifier": "exakt"}}}, "did you mean exact?"),
+        ({"parts": {"ladder": {"verifier": 5}}}, "dataset.parts.ladder.verifier=5: wanted the name of a verifier"),
+        ({"parts": {"ladder": {"verifier": ["exact"]}}}, "wanted the name of a verifier"),
+        (
+            {"parts": ["ladder"], "eval_parts": {"ladder": {"verifier": "number"}}},
+            "wanted {ladder_eval: {dataset: ladder, verifier: number}}",
+        ),
+        (
+            {"parts": {"ladder": 1, "again": {"dataset": "ladder"}}, "eval_parts": ["ladder"]},
+            "dataset.parts.again: all of its 2,000 tasks stand",
+        ),
+        ({"parts": ["ladder"], "seed": -1}, "dataset.seed=-1: wanted 0 or more"),
         ({"parts": ["ladder"], "train_size": 0}, "dataset.train_size=0"),
         ({"parts": ["ladder"], "config_dir": "nowhere"}, "dataset.config_dir=nowhere"),
     ],

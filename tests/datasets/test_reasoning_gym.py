@@ -53,7 +53,7 @@ def test_weights_are_shares_of_families_which_are_the_categories() -> None:
     assert found.train.categories == found.eval.categories == ("leg_counting", "spell_backward")
     assert Counter(task.meta["family"] for task in found.train.tasks[:9]) == {"leg_counting": 6, "spell_backward": 3}
     assert load(["gcd", "lcm"], 10, 2).train.categories == ("gcd", "lcm")
-    assert Counter(task.meta["family"] for task in load({"gcd": 3, "lcm": 1}, 8, 2).train.tasks)["gcd"] == 6
+    assert Counter(task.meta["family"] for task in load({"gcd": 3, "lcm": 1}, 8, 4).train.tasks)["gcd"] == 6
 
 
 def test_a_task_can_be_built_anew_from_what_it_carries() -> None:
@@ -97,7 +97,7 @@ def test_items_are_the_same_in_every_process_and_order() -> None:
 def test_workers_build_the_item_that_was_asked() -> None:
     """Families whose items follow the order of a set of texts, which every process has for itself."""
     tasks = load(
-        ["polynomial_multiplication", "ransom_note", "isomorphic_strings", "list_functions"], 16, 1
+        ["polynomial_multiplication", "ransom_note", "isomorphic_strings", "list_functions"], 16, 4
     ).train.tasks
     with VerifierPool(ReasoningGym(), workers=1) as pool:
         assert all(verdict.passed for verdict in pool.grade([(task.answer, task) for task in tasks]))
@@ -143,6 +143,14 @@ def test_the_default_mixture_is_ascii_and_short() -> None:
         ({"families": []}, "leg_counting"),
         ({"families": ["game_of_life_halting"]}, "scores '?' as right"),
         ({"families": ["coin_flip"]}, "scores '0' as right"),
+        ({"families": {"gcd": {"max_value": float("inf")}}}, "the family cannot make items, "),
+        (
+            {"families": {"spell_backward": {"min_word_len": 900, "max_word_len": 999}}},
+            "the family cannot make items, ",
+        ),
+        ({"families": {"gcd": {"max_value": 3}}}, "dataset.families.gcd has no question for dataset.train_size=2000"),
+        ({"families": ["gcd", "lcm", "spell_backward"], "train_size": 2}, "train_size=2 gives spell_backward no task"),
+        ({"seed": -1}, "dataset.seed=-1: wanted 0 or more"),
         ({"train_size": 0}, "dataset.train_size=0"),
         ({"template": "x"}, "does not say where the {prompt} goes"),
     ],

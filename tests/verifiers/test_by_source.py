@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from faulty import Faulty, FaultyProgram
 
 from rftlab.config import build_dataset, check, compose
-from rftlab.core import Status, Task
+from rftlab.core import InputError, Status, Task
 from rftlab.validate import validate
 from rftlab.verifiers.by_source import BySource
 from rftlab.verifiers.exact import Exact
@@ -41,6 +41,11 @@ def test_each_part_brings_the_verifier_of_its_own_yaml_or_the_one_named(tmp_path
         found = pool.grade([("so 4.0", task("sums", "4")), ("so 4.0", task("ladder", "4")), ("4", task("ladder", "4"))])
         assert [verdict.passed for verdict in found] == [True, False, True]
         assert validate(build_dataset(cfg), pool).ok
+
+
+def test_a_verifier_that_lacks_an_option_is_named_by_the_part() -> None:
+    with pytest.raises(InputError, match=r"^dataset\.parts\.p: .*YAML of your own"):
+        BySource({"p": {"dataset": "ladder", "verifier": "python"}})
 
 
 def test_a_mixture_of_string_comparisons_needs_no_workers() -> None:

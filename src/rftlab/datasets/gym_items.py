@@ -68,7 +68,7 @@ def check(family: str, parameters: Mapping[str, Any]) -> None:
         source(family, parameters, 0)
     except Exception as error:  # families assert, raise ValueError, or stumble over a wrong type
         raise InputError(
-            f"dataset.families.{family}={dict(parameters)}: the family refuses it, {error or type(error).__name__}"
+            f"dataset.families.{family}={dict(parameters)}: the family refuses it, {_said(error)}"
         ) from None
 
 
@@ -114,12 +114,20 @@ def _item(family: str, parameters: str, seed: int, index: int) -> Mapping[str, A
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # one family prints dots
             made = _source(family, parameters, seed)[index]
+    except Exception as error:  # parameters that it does not check are seen here
+        raise InputError(
+            f"dataset.families.{family}={parameters}: the family cannot make items, {_said(error)}"
+        ) from error
     finally:
         random.setstate(state)
     answer = made["answer"]
     if answer is None and family in _EXAMPLES:
         answer = _EXAMPLES[family](made["metadata"])
     return {**made, "answer": answer}
+
+
+def _said(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _is_arithmetic(text: str) -> bool:

@@ -37,6 +37,8 @@ def load(
     """
     if train_size is not None and train_size < 1:
         raise InputError(f"dataset.train_size={train_size}: wanted at least 1, or null for as many as there are")
+    if seed < 0:
+        raise InputError(f"dataset.seed={seed}: wanted 0 or more")
     train, held_out = composed.read(parts, eval_parts, config_dir)
     datasets = {part: _built("parts", each) for part, each in train.items()}
     tests = {
@@ -90,6 +92,11 @@ def _free(
         leaked += sum(each in unseen for each in asked)
         repeated += sum(each in earlier and each not in unseen for each in asked)
         free[part] = [i for i, each in enumerate(asked) if each not in unseen and each not in earlier]
+        if not free[part]:
+            raise InputError(
+                f"dataset.parts.{part}: all of its {len(pool):,} tasks stand in an evaluation pool or in a part named "
+                "before it: leave it out, or evaluate on others by dataset.eval_parts"
+            )
         earlier |= set(asked)
     return free, {
         "training tasks dropped for standing in an evaluation pool": leaked,

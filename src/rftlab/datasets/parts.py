@@ -49,6 +49,11 @@ def read(parts: Listed, eval_parts: Listed, config_dir: str | None) -> tuple[dic
             raise InputError(f"{key}.weight={each['weight']}: all tasks are evaluated on, leave the weight out")
         known = {k: v for k, v in given.get(name, {}).items() if k != "weight"}
         held_out[name] = _part(key, name, known | each, config_dir)
+        if name in train and held_out[name].cfg.verifier != train[name].cfg.verifier:
+            own = ", ".join(f"{k}: {v}" for k, v in ({"dataset": name} | each).items())
+            raise InputError(
+                f"{key}: {name} has the verifier of dataset.parts.{name}; wanted {{{name}_eval: {{{own}}}}}"
+            )
     return train, held_out
 
 
@@ -70,6 +75,8 @@ def _part(key: str, name: str, given: Mapping[str, Any], config_dir: str | None)
     weight, option, verifier = own.pop("weight", 1.0), str(own.pop("dataset", name)), own.pop("verifier", None)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
         raise InputError(f"{key}.weight={weight}: wanted a number above 0")
+    if verifier is not None and not isinstance(verifier, str):
+        raise InputError(f"{key}.verifier={verifier}: wanted the name of a verifier; its options are those of its YAML")
     cfg = _composed(option, verifier, _own_folder(config_dir)).copy()
     if cfg.dataset._target_ == "rftlab.datasets.mix.load":
         raise InputError(f"{key}: a mixture cannot be a part of a mixture, name its parts instead")

@@ -52,6 +52,8 @@ def load(
     """
     if train_size < 1 or eval_size < 1:
         raise InputError(f"dataset.train_size={train_size}, dataset.eval_size={eval_size}: wanted at least 1 each")
+    if seed < 0:
+        raise InputError(f"dataset.seed={seed}: wanted 0 or more")
     if template is not None and "{prompt}" not in template:
         raise InputError(f"dataset.template={template!r} does not say where the {{prompt}} goes")
     return same_hash.called(_made, families, train_size, eval_size, seed, system, template, name)
@@ -76,8 +78,18 @@ def _made(
     for split, size in (("eval", eval_size), ("train", train_size)):
         streams, wanted = {}, apportion(weights, size)
         for family, count in wanted.items():
+            if count < 1:
+                raise InputError(
+                    f"dataset.{split}_size={size} gives {family} no task at its weight of {weights[family]:g}: raise "
+                    "one of them"
+                )
             start = _seed(seed, split)
             streams[family] = _stream(family, parameters[family], start, count, used, left_out, system, template)
+            if not streams[family]:
+                raise InputError(
+                    f"dataset.families.{family} has no question for dataset.{split}_size={size} beside the "
+                    f"{len(used):,} in use: widen its parameters, or lower dataset.eval_size"
+                )
             counts[f"{split} tasks of {family} fewer than asked, it has no more"] = count - len(streams[family])
         pools[split] = _pool(name if split == "train" else f"{name}-eval", streams, tuple(weights))
     return Dataset(pools["train"], pools["eval"], counts, tuple(left_out))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rftlab.core import Task, Verdict
+from rftlab.core import InputError, Task, Verdict
 from rftlab.verifiers.base import Verifier
 
 
@@ -29,7 +29,14 @@ class BySource(Verifier):
         for name, node in _verifiers(parts, eval_parts, config_dir).items():
             from rftlab import targets
 
-            check = targets.build(f"the verifier of part {name}", node.check, Verifier)
+            try:
+                check = targets.build(f"the verifier of part {name}", node.check, Verifier)
+            except InputError as error:
+                key = f"dataset.{'parts' if name in (parts or ()) else 'eval_parts'}.{name}"
+                raise InputError(
+                    f"{key}: {error}; in a mixture, write these options into a verifier's YAML of your own "
+                    f"(--config-dir) and give {key}.verifier=NAME"
+                ) from error
             self.checks[name] = check
             if not check.trusted:
                 self._limits.append(check.limits(node.pool.deadline, node.pool.memory_gib))
