@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rftlab.comparison import Arm, Comparison
+from rftlab.measured import AT_EVALUATIONS
 from rftlab.pages import charts, lines
 from rftlab.pages.charts import Dots
 from rftlab.pages.lines import Series
@@ -74,7 +75,10 @@ def _differences(comparison: Comparison, sheets: Sheets) -> None:
     figure = charts.dots(dots, f"points against {comparison.baseline}", zero=True)
     says = "; ".join(f"{dot.label} {points(dot.mean)} ({interval(dot.low, dot.high)})" for dot in dots)
     alt = f"Dot plot of differences from {comparison.baseline} in {what}, in points, with 95 % intervals: {says}."
-    caption = "A dot a seed, the bar their mean, the line the 95 % interval of the paired difference."
+    caption = (
+        "A dot a seed, the bar their mean, the line the 95 % interval of the paired difference; "
+        "intervals are for one arm at a time, not adjusted for the number of arms."
+    )
     sheets.add("differences", f"Difference in {what}", alt, figure, caption)
 
 
@@ -108,7 +112,7 @@ def _course(comparison: Comparison, metric: str, sheets: Sheets) -> None:
             mean, low, high = (np.array(edge, float) for edge in (curve.mean, curve.low, curve.high))
             there = np.isfinite(mean)
             x, y = grid[there], mean[there]
-            if not metric.startswith("eval/"):  # a value a step, and noisy
+            if metric not in AT_EVALUATIONS:  # a value a step, and noisy
                 low = lines.smooth(x, low[there], POINTS)[1]
                 high = lines.smooth(x, high[there], POINTS)[1]
                 x, y = lines.smooth(x, y, POINTS)
@@ -128,10 +132,11 @@ def _course(comparison: Comparison, metric: str, sheets: Sheets) -> None:
         return lines.curves(drawn[axis], LABELS[axis], label, percent=percent)
 
     say = share if percent else lambda value: number(value, 2)
-    ends = "; ".join(f"{s.label} {say(float(s.y[-1]))}" for s in drawn[sheets.axes[0]] if s.look is not REST)
+    own = [s for s in drawn[sheets.axes[0]] if s.look is not REST]
+    ends = "; ".join(f"{s.label} {say(float(s.y[-1]))}" for s in own)
     caption = "Mean over seeds; the band is its 95 % interval at each point by itself."
-    if len(named(comparison)) > lines.BANDED:
-        caption += " Only the baseline and the best other arm have theirs drawn."
+    if len(own) > lines.BANDED:
+        caption += f" Only those of {own[0].label} and {own[1].label} are drawn."
     if any(s.look is REST for s in drawn[sheets.axes[0]]):
         caption += (
             f" In colour the baseline and the best {NAMED - 1} of {len(comparison.arms) - 1} others; grey the rest."
