@@ -32,3 +32,40 @@ def test_a_step_that_trained_nothing_is_no_part_of_the_effective_task_ratio(tmp_
     found = compare.compare([tmp_path])
     assert found.arm("dapo").shares["etr"].mean == pytest.approx((0.5 + 1.0) / 2)
     assert found.arm("dapo").shares["yield"].mean == pytest.approx(0.25)
+
+
+def test_a_pool_that_was_drawn_from_once_and_more_is_not_called_wide(tmp_path: Path) -> None:
+    def drawn(groups: float) -> Callable[[dict[str, Any]], None]:
+        return lambda row: row.update({"sampler/eligible": 200.0, "group/generated": groups, "group/trained": 4.0})
+
+    edit(make(tmp_path, "uniform", 0), drawn(4))
+    edit(make(tmp_path, "dapo", 0), drawn(6))
+    notes = [c.arms for c in compare.compare([tmp_path]).caveats if c.code == "one_pass"]
+    assert notes == [["uniform"]], "41 rows of 4 groups are fewer than 200 tasks, of 6 they are not"
+
+
+@pytest.mark.parametrize("name", ["groups.jsonl", "panel/step_000010.jsonl", "evals/step_000010.jsonl"])
+def test_a_damaged_line_is_counted_wherever_it_stands(tmp_path: Path, name: str) -> None:
+    grid(tmp_path, {"uniform": 0.1, "bots": 0.3}, [0])
+    path = make(tmp_path, "bots", 1) / name
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as file:
+        file.write('{"broken\n')
+    skipped = next(c for c in compare.compare([tmp_path]).caveats if c.code == "skipped")
+    assert (skipped.arms, skipped.text[-4:]) == (["bots"], ": 1.")
+
+
+def test_a_lost_evaluation_is_told_in_red_and_what_was_spent_stays(tmp_path: Path) -> None:
+    grid(tmp_path, {"uniform": 0.1, "bots": 0.3}, [0, 1])
+    assert "lost_evaluation" not in {c.code for c in compare.compare([tmp_path]).caveats}
+    run = tmp_path / "tiny_ladder" / "bots-plain" / "seed1"
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    lines[40] = "{broken\n"
+    (run / "metrics.jsonl").write_text("".join(lines))
+    found = compare.compare([tmp_path])
+    lost = next(c for c in found.caveats if c.code == "lost_evaluation")
+    assert (lost.severity, lost.arms) == ("error", ["bots"])
+    assert "bots, seed 1: step 40" in lost.text
+    assert found.common == [0, 480]
+    assert found.arm("bots").runs[1].rollouts == 39 * 16, "of the last row, not of the last evaluation"
+    assert found.arm("bots").cost["rollouts"] == (39 + 40) / 2 * 16

@@ -108,16 +108,11 @@ def _spending(arms: Sequence[Arm], runs: Runs) -> list[Caveat]:
         told = "; ".join(f"{label}: {cost:,.0f}" for label, cost in readers.items())
         text = f"Not in the rollout axis: what the reference pass rates cost that these arms read ({told} rollouts). "
         out.append(Caveat("note", "references", text + "TTB is given with this cost too.", list(readers)))
-    wide = [label for label, arm in runs.items() if any(_untouched(run) for run in arm)]
+    wide = [label for label, arm in runs.items() if any(run.last("sampler/eligible") > run.generated for run in arm)]
     if wide:
-        text = "The pool has more tasks than these runs drew in all (N > steps x P): what needs to meet a task twice "
+        text = "The pool has more tasks than these runs generated groups in all: what needs to meet a task twice "
         out.append(Caveat("note", "one_pass", text + "has had little to learn from.", wide))
     return out
-
-
-def _untouched(run: Measured) -> bool:
-    budget = run.cell.state.config.get("budget") or {}
-    return run.last("sampler/eligible") > run.last("step") * budget.get("prompts", np.inf)
 
 
 def _quality(arms: Sequence[Arm], runs: Runs) -> list[Caveat]:
@@ -137,8 +132,15 @@ def _quality(arms: Sequence[Arm], runs: Runs) -> list[Caveat]:
         out += _above(values, limit, code, says)
     skipped = {label: n for label, arm in runs.items() if (n := sum(run.skipped for run in arm))}
     if skipped:
-        text = f"Lines of metrics.jsonl that could not be read, left out: {sum(skipped.values()):,}."
-        out.append(Caveat("warning", "skipped", text, list(skipped)))
+        text = "Lines of metrics.jsonl, groups.jsonl, evals/ and panel/ that could not be read, left out: "
+        out.append(Caveat("warning", "skipped", f"{text}{sum(skipped.values()):,}.", list(skipped)))
+    lost = {label: [(run.seed, step) for run in arm for step in run.lost] for label, arm in runs.items()}
+    lost = {label: steps for label, steps in lost.items() if steps}
+    if lost:
+        told = [f"{label}, seed {seed}: step {step}" for label, steps in lost.items() for seed, step in steps]
+        text = f"Evaluations are lost, the accuracy of their steps is not in metrics.jsonl ({'; '.join(told[:8])}"
+        text += f"; and {len(told) - 8} more" if len(told) > 8 else ""
+        out.append(Caveat("error", "lost_evaluation", f"{text}): the end points of these runs are others.", list(lost)))
     return out
 
 

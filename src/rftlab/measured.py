@@ -73,8 +73,14 @@ class Measured:
     """A value an evaluation: all of ``COLUMNS``."""
     means: dict[str, float]
     """Means over steps: ``SHARES``, and seconds by phase summed up."""
+    ends: dict[str, float]
+    """The last known value of all of ``COLUMNS``, at whatever step; NaN if there is none."""
+    generated: float
+    """Groups generated for training over the whole run, NaN if not recorded."""
+    lost: list[int]
+    """Steps that have records of an evaluation and no accuracy."""
     skipped: int
-    """Lines of ``metrics.jsonl`` that could not be read."""
+    """Lines that could not be read: of metrics, groups, evaluations and panel."""
     charged: bool
     """The ledger holds every rollout that the steps say they generated."""
 
@@ -87,10 +93,8 @@ class Measured:
         return int(self.cell.state.seed or 0)
 
     def last(self, key: str) -> float:
-        """The last known value at an evaluation, NaN if there is none."""
-        known = self.evaluated[key]
-        known = known[np.isfinite(known)]
-        return float(known[-1]) if len(known) else np.nan
+        """The last known value, NaN if there is none."""
+        return self.ends[key]
 
     @property
     def references(self) -> float:
@@ -157,14 +161,18 @@ def measure(cell: Cell) -> Measured:
     means = {name: _mean(taken[key]) for name, key in SHARES.items()}
     means |= {f"time/{phase}": float(frame[f"time/{phase}"].sum()) for phase in PHASES}
     evaluated = frame[frame["eval/accuracy"].notna() & frame["ledger/rollouts"].notna()]
-    generated, charged = frame["step/rollouts"].sum(), frame["ledger/rollouts"].max()
+    rollouts, charged = frame["step/rollouts"].sum(), frame["ledger/rollouts"].max()
+    records = [table(cell.state.path, ["step"]) for table in (curves.evals, curves.groups, curves.panel)]
     return Measured(
         cell,
         {name: frame[name].to_numpy(np.float64) for name in (*AXES.values(), *AT_STEPS)},
         {name: evaluated[name].to_numpy(np.float64, copy=True) for name in COLUMNS},
         means,
-        int(frame.attrs["skipped"]),
-        charged=bool(not charged < generated),
+        ends={name: _last(frame[name]) for name in COLUMNS},
+        generated=float(frame["group/generated"].sum(min_count=1)),
+        lost=sorted({int(step) for step in records[0]["step"].dropna()} - set(evaluated["step"])),
+        skipped=sum(int(found.attrs["skipped"]) for found in (frame, *records)),
+        charged=bool(not charged < rollouts),
     )
 
 
@@ -177,3 +185,8 @@ def measure_all(cells: Sequence[Cell]) -> list[Measured]:
 def _mean(values: pd.Series) -> float:
     known = values.dropna()
     return float(known.mean()) if len(known) else np.nan
+
+
+def _last(values: pd.Series) -> float:
+    known = values.dropna()
+    return float(known.iloc[-1]) if len(known) else np.nan
