@@ -210,6 +210,7 @@ def test_a_formula_of_the_question_is_no_answer_unless_the_gold_answer_is_spelt_
 
 def test_what_the_question_asks_for_may_stand_before_the_answer_and_numbers_of_the_question_may_be_right() -> None:
     assert echoed("Find $a+b$.", "12", "a + b = 12") and not echoed("Find $a$.", "12", "a + b = 12")
+    assert echoed("Find the angles $A$ and $B$.", "A=90,B=90", "B = 90, A = 90")
     assert echoed(r"Is $\frac{1}{2}$ or $x = 5$ larger?", "0.5", r"\frac12")
     assert echoed("Is $x = 5$ or $x = 6$ larger?", "6", "x = 6")
 

@@ -37,9 +37,11 @@ def asked(task: Task) -> list[str]:
 
 
 def without_asked(said: str, task: Task) -> str:
-    """``a+b = 12`` as 12 where the question speaks of ``$a+b$``; anything else as it is."""
-    left, mark, right = said.partition("=")
-    return right if mark and spelling(left) in set(map(spelling, _formulas(_question(task)))) else said
+    """``a+b = 12`` as 12 where the question speaks of ``$a+b$`` and the gold answer is no equation; else as it is."""
+    left, _, right = said.partition("=")
+    if said.count("=") != 1 or "=" in task.answer:
+        return said
+    return right if spelling(left) in set(map(spelling, _formulas(_question(task)))) else said
 
 
 def spelling(formula: str) -> str:
