@@ -7,6 +7,7 @@
 bubblewrap makes the upper two itself.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -217,7 +218,12 @@ def die_with_parent(parent):
 
 def wait_for(child, config):
     """The exit code of ``child``, which SIGTERM kills."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
+
+    def stop(*_):
+        with contextlib.suppress(ProcessLookupError):  # ended at this very moment: its descendants are still to be
+            os.kill(child, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, stop)
     let_go(config)
     status = os.waitpid(child, 0)[1]
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
