@@ -97,6 +97,10 @@ def test_the_place_can_be_chosen(run: Path, tmp_path: Path) -> None:
         (["RUN", "verifier=exact", "+replace.train_size=50", "--dry-run"], "has changed: its 50 tasks"),
         (["RUN", "verifier=exact", "+replace.trian_size=50"], "did you mean dataset.train_size?"),
         (["RUN", "verifier=exact", "verifier.check.stripe=true"], "did you mean verifier.check.strip?"),
+        (["RUN", "verifier=exact", "verifier.name=../../zz"], "verifier.name=../../zz: wanted letters"),
+        (["RUN", "verifier=exact", "verifier.name='..'"], "verifier.name=..: wanted letters"),
+        (["RUN", "verifier=exact", "replace={limit: 5}"], "+replace.limit=5"),
+        (["RUN", "verifier=exact", "replace.limit=5"], "+replace.limit=5"),
     ],
 )
 def test_what_cannot_be_rescored_is_one_line(
@@ -111,3 +115,46 @@ def test_a_run_without_completions_says_how_to_save_some(run: Path, capsys: pyte
     shutil.rmtree(run / "completions")
     assert cli.main(["rescore", str(run), "verifier=exact"]) == 2
     assert "tracking.save_completions=8" in capsys.readouterr().err
+
+
+def test_a_second_verifier_of_the_same_name_does_not_overwrite_the_first(run: Path) -> None:
+    folds = ["false", "true", "true", "false"]
+    for fold in folds:
+        assert cli.main(["rescore", str(run), "verifier=exact", f"verifier.check.casefold={fold}"]) == 0
+    kept = {file.stem: json.loads(file.read_text())["check"] for file in (run / "rescore").glob("*.json")}
+    assert len(kept) == 2 and kept["exact"]["casefold"] is False
+    assert all(name == "exact" or check["casefold"] for name, check in kept.items())
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *[("run.json", content) for content in (None, "{", "{}", "[]")],
+        *[("config.yaml", content) for content in (None, "a: [", "- a", "{}", "dataset: 5")],
+        *[("completions/step_000001.jsonl", content) for content in ("{}\n", "5\n", '{"text": 5}\n', "{\n")],
+        ("groups.jsonl", "{}\n"),
+    ],
+)
+def test_a_damaged_run_is_one_line_that_names_the_file(
+    run: Path, capsys: pytest.CaptureFixture[str], file: str, content: str | None
+) -> None:
+    (run / file).unlink() if content is None else (run / file).write_text(content)
+    assert cli.main(["rescore", str(run), "verifier=exact"]) == 2
+    err = capsys.readouterr().err
+    assert Path(file).name in err and err.count("\n") == 1 and not (run / "rescore").exists()
+
+
+@pytest.mark.parametrize("out", ["out=''", "out=/proc/x"])
+def test_a_place_that_takes_no_file_is_refused_before_the_work(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.setattr("rftlab.verifiers.pool.VerifierPool.grade", lambda *_: pytest.fail("graded"))
+    assert cli.main(["rescore", str(run), "verifier=exact", out]) == 2
+    err = capsys.readouterr().err
+    assert "out=FILE" in err and err.count("\n") == 1
+
+
+def test_a_number_names_a_file_as_well(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["rescore", str(run), "verifier=exact", "out=5"]) == 0
+    assert (tmp_path / "5.json").is_file() and (tmp_path / "5.jsonl").is_file()

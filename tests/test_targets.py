@@ -64,3 +64,15 @@ def test_a_value_of_another_shape_is_one_line(overrides: list[str], said: str) -
 )
 def test_what_fits_is_taken(override: str) -> None:
     config.check(config.compose([SIM, "sampler=bots", override]))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("verifier.check=null", "verifier=NAME"), ("sampler.selector={}", "sampler/selector=NAME")],
+)
+def test_a_node_without_its_class_says_how_one_is_chosen(override: str, said: str) -> None:
+    cfg = config.compose([SIM])
+    key, _, _ = override.partition("=")
+    config.OmegaConf.update(cfg, key, {}, merge=False, force_add=True)
+    with pytest.raises(InputError, match=f"no _target_: choose one with {said}"):
+        config.check(cfg)

@@ -217,17 +217,19 @@ def validate(_: str, cfg: Any) -> int:
     """Exit status 1 when a gold answer is refused or a wrong one accepted."""
     from rftlab.config import build_dataset
     from rftlab.core import InputError
+    from rftlab.outfile import outfile, write
     from rftlab.validate import validate as validate_dataset
     from rftlab.verifiers.pool import build_pool
 
-    if cfg.out is not None and not Path(cfg.out).parent.is_dir():
-        raise InputError(f"out={cfg.out}: no such folder {Path(cfg.out).parent}")
+    out = None if cfg.out is None else outfile(cfg.out)
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"out={cfg.out}: no such folder {out.parent}")
     dataset = build_dataset(cfg)
     with build_pool(cfg.verifier) as pool:
         found = validate_dataset(dataset, pool)
     print("\n".join(found.lines()))
-    if cfg.out is not None:
-        Path(cfg.out).write_text(found.to_json() + "\n", encoding="utf-8")
+    if out is not None:
+        write(out, found.to_json() + "\n")
     return 0 if found.ok else 1
 
 

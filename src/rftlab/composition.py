@@ -27,6 +27,10 @@ PLUGINS = {
 """Launchers and sweepers that can be added, by package."""
 
 
+NAMED = ("references", "replace")
+"""Mappings whose keys are names of the user's."""
+
+
 def options_first(verb: str, args: Sequence[str]) -> list[str]:
     """``args`` with the options before the overrides: argparse takes ``a=1 -m b=2`` only in that order.
 
@@ -77,7 +81,7 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
     if isinstance(exc, OverrideParseException):
         return f"{exc.override}: not an override, wanted KEY=VALUE ({_first_line(text)})"
     if found := re.search(r"Could not override '([^']+)'", text):
-        return _no_such(found[1], verb, args, extra)
+        return _to_add(found[1], args) or _no_such(found[1], verb, args, extra)
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         plugins = re.findall(r"^\t(\S+)$", text, re.M) if found[1].startswith("hydra/") else []
         return _no_such_option(found[1], found[2], sorted({*listing.options(found[1], extra), *plugins}))
@@ -92,6 +96,18 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
         return f"a group takes the name of an option, as in {groups[0] if groups else 'GROUP'}=NAME"
     cause = exc.__cause__ if isinstance(exc, ConfigCompositionException) else None
     return f"{_first_line(text)}" + (f": {_first_line(str(cause))}" if cause else "")
+
+
+def _to_add(key: str, args: Sequence[str]) -> str | None:
+    """What adds a name to a mapping that has none by itself; None where ``key`` is no such mapping."""
+    top, _, name = key.partition(".")
+    if top not in NAMED:
+        return None
+    value = next((arg.partition("=")[2] for arg in args if arg.partition("=")[0] == key), "…")
+    if not name:  # replace={limit: 5}
+        pair = re.match(r"\{\s*([\w.]+)\s*:\s*([^,{}\[\]]+)", value)
+        name, value = (pair[1], pair[2].strip()) if pair else ("KEY", "…")
+    return f"{top} has no {name} yet: add it by +{top}.{name}={value}"
 
 
 def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) -> str:

@@ -57,7 +57,14 @@ def _one_of(key: str, *names: str) -> _Rule:
 RULES: list[_Rule] = [
     *_at_least(1, "budget.steps", "budget.prompts", "budget.max_rounds", "algo.epochs", "algo.minibatches", "threads"),
     *_at_least(1, "algo.max_bad_steps", "eval.every_rollouts", "eval.limit", "eval.samples", "checkpoint.every_steps"),
-    *_at_least(1, "model.max_new_tokens", "model.max_prompt_tokens", "model.context", "model.micro_batch_tokens", "model.lora.r"),
+    *_at_least(
+        1,
+        "model.max_new_tokens",
+        "model.max_prompt_tokens",
+        "model.context",
+        "model.micro_batch_tokens",
+        "model.lora.r",
+    ),
     *_at_least(1, "budget.tokens", "algo.is_cap"),
     *_at_least(0, "seed", "eval.seed", "eval.temperature", "eval.top_k", "tracking.completions", "algo.lr", "algo.kl"),
     *_at_least(0, "panel.tasks", "panel.seed", "temperature"),
@@ -87,6 +94,7 @@ RULES: list[_Rule] = [
     ("sampler.filter.hi", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
     ("outputs_dir", lambda v: bool(v.strip()), "a folder"),
     ("name", lambda v: bool(re.fullmatch(r"[\w.\-]+", v)), "letters, digits, '.', '-' and '_' only: it names a folder"),
+    ("verifier.name", lambda v: bool(re.fullmatch(r"[\w.\-]*\w[\w.\-]*", v)), "letters, digits, '.', '-' and '_' only"),
     _one_of("algo.loss", "sequence", "token", "dr_grpo"),
     _one_of("algo.advantage", "group_std", "group_mean"),
     _one_of("model.dtype", "auto", "float32", "bfloat16"),

@@ -12,6 +12,9 @@ from rftlab.core import InputError, Task, TaskPool
 
 ASSETS = Path(__file__).parent / "assets"
 
+TOKEN = 64
+"""Characters that no tokenizer's mean token reaches, in any text."""
+
 
 def model_source(path: str) -> str:
     """``bundled:<name>`` as a folder of this package; anything else as it is."""
@@ -74,12 +77,19 @@ class Prompts:
 
     def check_fit(self, pool: TaskPool, context: int, max_new_tokens: int) -> None:
         """Raises ``InputError`` when a prompt and its longest completion exceed the context."""
+        characters = max(sum(len(message["content"]) for message in task.prompt) for task in pool.tasks)
+        if characters > TOKEN * context:  # found before minutes of tokenising
+            raise InputError(
+                f"a prompt of {pool.name} has {characters:,} characters, which no context of {context} tokens holds: "
+                "shorten it or remove its row"
+            )
         lengths = self.lengths(pool)
         over = lengths + max_new_tokens > context
         if over.any():
+            room = context - int(lengths.max())
+            lower = f"lower model.max_new_tokens to {room}, " if room > 0 else ""
             raise InputError(
                 f"{int(over.sum())} of {len(pool)} prompts of {pool.name} do not fit: the longest has {lengths.max()} "
-                f"tokens, + model.max_new_tokens={max_new_tokens} > context {context}; lower model.max_new_tokens to "
-                f"{max(0, context - int(lengths.max()))}, shorten the prompts, or leave those tasks out by "
-                f"model.max_prompt_tokens={max(1, context - max_new_tokens)}"
+                f"tokens, + model.max_new_tokens={max_new_tokens} > context {context}; {lower}shorten the prompts, "
+                f"or leave those tasks out by model.max_prompt_tokens={max(1, context - max_new_tokens)}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,17 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from rftlab.core import InputError, Status, Task, TaskPool, Verdict
-from rftlab.rundir import write_atomic
+from rftlab.outfile import outfile, write
 from rftlab.tracking import read_jsonl
 from rftlab.verifiers.pool import VerifierPool
 
 OUTCOMES = ("passed", "failed", "fault")
+PARTS = ("dataset", "verifier", "model", "engine")
+"""Nodes of a run's configuration that are read."""
 BATCH = 4096
 """Completions graded at once."""
 SHOWN = 10
 """Tasks that are named on the terminal."""
+SAVED = ("text", "task", "step", "score", "passed", "status", "parsed")
+"""What is read of a saved completion."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,12 @@ def configuration(run: str, replace: Mapping[str, Any]) -> DictConfig:
     file = Path(run) / "config.yaml"
     if not file.is_file():
         raise InputError(f"run={run}: no config.yaml there; wanted a run's directory, like outputs/<name>/…/seed0")
-    cfg = OmegaConf.load(file)
-    assert isinstance(cfg, DictConfig)
+    try:
+        cfg = OmegaConf.load(file)
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
+        raise InputError(f"{file} is damaged ({error}): restore it") from error
+    if not isinstance(cfg, DictConfig) or not all(isinstance(cfg.get(k), DictConfig) for k in PARTS):
+        raise InputError(f"{file} is no run's configuration: it lacks one of {', '.join(PARTS)}")
     return OmegaConf.merge(cfg, {"dataset": OmegaConf.to_container(OmegaConf.create(dict(replace)))})  # type: ignore[return-value]
 
 
@@ -95,19 +106,32 @@ def training_pool(cfg: DictConfig, run: str) -> TaskPool:
 
     check_options("dataset", cfg.dataset, DATASET_LABELS)
     pool = fitting(cfg).train
-    identity = json.loads((Path(run) / "run.json").read_text(encoding="utf-8"))
-    if pool.fingerprint != identity["pool"]:
+    known = _identity(Path(run) / "run.json")
+    if pool.fingerprint != known:
         raise InputError(
             f"dataset {cfg.dataset.name} of {run} has changed: its {len(pool):,} tasks are {pool.fingerprint}, the run "
-            f"had {identity['pool']}; give the data of then, as in +replace.path=FOLDER"
+            f"had {known}; give the data of then, as in +replace.path=FOLDER"
         )
     return pool
+
+
+def _identity(file: Path) -> str:
+    """The fingerprint of the training pool that ``run.json`` holds."""
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["pool"])
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): it says what the run was trained on") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged: it does not say what the run was trained on") from error
 
 
 def rescore(run: str, old: str, new: str, pool: TaskPool, verifier: VerifierPool) -> tuple[Rescore, list[dict]]:
     """What ``verifier`` says of the run's completions, and a row for each of them."""
     folder = Path(run)
-    found = Rescore(run, old, new, sum(row["rollouts"] for row in read_jsonl(folder / "groups.jsonl")))
+    groups = read_jsonl(folder / "groups.jsonl")
+    if not all(isinstance(row, dict) and isinstance(row.get("rollouts"), int) for row in groups):
+        raise InputError(f"{folder / 'groups.jsonl'} is damaged: a row has no number of rollouts")
+    found = Rescore(run, old, new, sum(row["rollouts"] for row in groups))
     tasks = {task.id: task for task in pool.tasks}
     rows: list[dict[str, Any]] = []
     for batch in _batches(_saved(folder)):
@@ -124,7 +148,11 @@ def _saved(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file:line, row) of every saved completion, in the order of steps."""
     for file in sorted((folder / "completions").glob("step_*.jsonl")):
         for number, row in enumerate(read_jsonl(file), 1):
-            yield f"completions/{file.name}:{number}", row
+            where = f"completions/{file.name}:{number}"
+            lost = [key for key in SAVED if not isinstance(row, dict) or key not in row]
+            if lost or not isinstance(row["text"], str):
+                raise InputError(f"{folder / where} is damaged: it has no {lost[0] if lost else 'text'}")
+            yield where, row
 
 
 def _batches(saved: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
@@ -188,21 +216,31 @@ def _beside(dataset: Any, verifier: Any) -> Any:
     return OmegaConf.create({"dataset": dataset, "verifier": OmegaConf.to_container(verifier, resolve=False)}).verifier
 
 
+def _default(run: str, name: str, check: Any) -> Path:
+    """``RUN/rescore/NAME``, or with a hash of the verifier's options where that holds the result of others."""
+    out = Path(run) / "rescore" / name
+    try:
+        before = json.loads(out.with_name(f"{name}.json").read_text(encoding="utf-8"))["check"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return out
+    text = json.dumps(check, sort_keys=True)
+    if json.dumps(before, sort_keys=True) == text:
+        return out
+    return out.with_name(f"{name}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}")
+
+
 def main(cfg: Any) -> Rescore:
     """The verb ``rescore``: grades, prints, writes."""
     from rftlab.verifiers.pool import build_pool
 
     of_run = configuration(cfg.run, cfg.replace)
     pool = training_pool(of_run, cfg.run)
+    check = OmegaConf.to_container(cfg.verifier.check, resolve=True)
+    out = _default(cfg.run, cfg.verifier.name, check) if cfg.out is None else Path(str(cfg.out))
+    outfile("" if cfg.out == "" else f"{out}.json")
     with build_pool(_beside(of_run.dataset, cfg.verifier)) as verifier:
         found, rows = rescore(cfg.run, of_run.verifier.name, cfg.verifier.name, pool, verifier)
-    out = Path(cfg.out) if cfg.out else Path(cfg.run) / "rescore" / cfg.verifier.name
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        check = OmegaConf.to_container(cfg.verifier.check, resolve=True)
-        write_atomic(out.with_name(f"{out.name}.json"), json.dumps(asdict(found) | {"check": check}, indent=1) + "\n")
-        write_atomic(out.with_name(f"{out.name}.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
-    except OSError as error:
-        raise InputError(f"cannot write {out}.json ({error.strerror}): give a writable place, out=FILE") from error
+    write(Path(f"{out}.json"), json.dumps(asdict(found) | {"check": check}, indent=1) + "\n")
+    write(Path(f"{out}.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
     print("\n".join([*found.lines(), f"written: {out}.json, {out}.jsonl"]))
     return found

@@ -21,7 +21,9 @@ def find(key: str, node: Mapping[Any, Any]) -> Any:
     from hydra.utils import get_object
 
     if not isinstance(node, Mapping) or "_target_" not in node:
-        raise InputError(f"{key} has no _target_: choose one with {key.replace('.', '/')}=NAME")
+        group = key.removesuffix(".check")
+        choose = key.replace(".", "/") if group == key else group if group == "verifier" else f"verifier@{group}"
+        raise InputError(f"{key} has no _target_: choose one with {choose}=NAME")
     try:
         logging.getLogger("hydra._internal.utils").disabled = True  # it says in three lines what follows in one
         logging.getLogger("hydra.utils").disabled = True
