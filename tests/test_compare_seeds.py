@@ -55,3 +55,12 @@ def test_seeds_that_only_the_baseline_has_are_told(tmp_path: Path) -> None:
     missing = next(c for c in compare.compare([tmp_path]).caveats if c.code == "missing_seeds")
     assert missing.arms == ["bots"]
     assert missing.text.endswith("bots: 2, 3.")
+
+
+def test_equal_runs_say_nothing_of_what_could_be_seen(tmp_path: Path) -> None:
+    grid(tmp_path, {"uniform": 0.1, "dart": 0.1}, range(3))
+    found = compare.compare([tmp_path])
+    against = found.arm("dart").against
+    assert against is not None
+    assert (against.verdict, np.isnan(against.detectable)) == ("not distinguishable", True)
+    assert found.answer[-1] == "Not distinguishable from uniform: dart."

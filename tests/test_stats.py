@@ -47,6 +47,7 @@ def test_too_few_seeds_or_none_give_no_interval_and_no_p() -> None:
     assert np.isnan(stats.t_interval(np.array([])).mean)
     assert np.isnan(stats.paired_p(np.array([0.3])))
     assert np.isnan(stats.detectable(0.1, 1))
+    assert np.isnan([stats.detectable(0.0, 5), stats.detectable(1e-17, 5)]).all(), "no spread seen is none known"
 
 
 def test_equal_differences_are_no_proof() -> None:

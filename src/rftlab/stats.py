@@ -20,6 +20,8 @@ ALPHA = 0.05
 """Family-wise error of the verdicts."""
 POWER = 0.8
 """Of the minimum detectable difference."""
+ZERO = 1e-12
+"""Up to which a spread is 0 but for rounding."""
 
 Statistic = Callable[[Float], Float]
 """Of draws [..., R, M] (runs, strata) to values [...]."""
@@ -65,8 +67,8 @@ def paired_p(differences: Float) -> float:
     if n < 2:
         return np.nan
     spread = float(differences.std(ddof=1))
-    if spread <= 1e-12:  # 0 but for rounding
-        return 1.0 if np.abs(differences).max() <= 1e-12 else np.nan
+    if spread <= ZERO:
+        return 1.0 if np.abs(differences).max() <= ZERO else np.nan
     return float(2 * stats.t.sf(abs(differences.mean()) / (spread / np.sqrt(n)), n - 1))
 
 
@@ -92,7 +94,7 @@ def verdict(difference: float, p_holm: float) -> str:
 
 
 def detectable(spread: float, n: int, arms: int = 1) -> float:
-    """The true difference that n pairs would show in 80 % of the cases; NaN if n < 2.
+    """The true difference that n pairs would show in 80 % of the cases; NaN if n < 2 or the spread is 0.
 
     Power of the two-sided t test from the noncentral t distribution (Cohen, 1988, chapter 2), at the level that the
     smallest of ``arms`` p values has to pass with Holm, 0.05 / arms: a larger difference than the later ones need.
@@ -102,7 +104,7 @@ def detectable(spread: float, n: int, arms: int = 1) -> float:
         n: pairs.
         arms: verdicts drawn together.
     """
-    if n < 2 or not np.isfinite(spread):
+    if n < 2 or not np.isfinite(spread) or spread <= ZERO:
         return np.nan
     return float(_noncentrality(n - 1, ALPHA / max(1, arms)) * spread / np.sqrt(n))
 

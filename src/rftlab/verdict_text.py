@@ -28,11 +28,11 @@ def answer(arms: Sequence[Arm], endpoint: Endpoint, baseline: str) -> list[str]:
     if same:
         seen = [arm.against.detectable for arm in same if arm.against and math.isfinite(arm.against.detectable)]
         pairs = sorted({len(arm.against.seeds) for arm in same if arm.against})
-        out.append(
-            f"Not distinguishable from {baseline}: {', '.join(arm.label for arm in same)}. "
-            f"With {' or '.join(map(str, pairs))} pairs of seeds a true difference would have to be "
-            f"{_between([100 * s for s in seen])} points to be found four times in five."
-        )
+        text = f"Not distinguishable from {baseline}: {', '.join(arm.label for arm in same)}."
+        if seen:
+            text += f" With {' or '.join(map(str, pairs))} pairs of seeds a true difference would have to be "
+            text += f"{_between([100 * s for s in seen])} points to be found four times in five."
+        out.append(text)
     without = [arm.label for arm in others if arm.against and arm.against.verdict == "no verdict"]
     if without:
         out.append(f"No verdict on {', '.join(without)}: fewer than two paired seeds, or no spread between them.")
@@ -53,8 +53,6 @@ def _clear(arm: Arm, endpoint: Endpoint, baseline: str) -> str:
 
 
 def _between(values: Sequence[float]) -> str:
-    if not values:
-        return "an unknown number of"
     low, high = (f"{value:.1f}" if value < 100 else "more than 100" for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
