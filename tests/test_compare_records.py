@@ -69,3 +69,20 @@ def test_a_lost_evaluation_is_told_in_red_and_what_was_spent_stays(tmp_path: Pat
     assert found.common == [0, 480]
     assert found.arm("bots").runs[1].rollouts == 39 * 16, "of the last row, not of the last evaluation"
     assert found.arm("bots").cost["rollouts"] == (39 + 40) / 2 * 16
+
+
+def test_facts_are_what_all_runs_share(tmp_path: Path) -> None:
+    versions = {"starts": [{"versions": {"numpy": "2.0", "rftlab": "1"}}]}
+    later = {"starts": [{"versions": {"numpy": "2.0", "rftlab": "2"}}]}
+    make(tmp_path, "uniform", 0, facts=versions)
+    make(tmp_path, "uniform", 1, facts=later)
+    facts = compare.compare([tmp_path]).facts
+    assert (facts["algo.lr"], facts["budget.steps"], facts["versions"]) == (0.001, 40, {"numpy": "2.0"})
+    make(tmp_path, "uniform", 0, facts=versions, algo__lr=0.01)
+    make(tmp_path, "uniform", 0, facts=versions, budget__steps=80)
+    by_rate = compare.compare([tmp_path], ["algo.lr"], "0.001").facts
+    assert "algo.lr" not in by_rate
+    assert by_rate["budget.prompts"] == 4
+    lengths = compare.compare([tmp_path], ["budget.steps"], "40").facts
+    assert "budget.steps" not in lengths
+    assert lengths["algo.lr"] == 0.001

@@ -82,7 +82,7 @@ def compare(
         refused=refused,
         mixed=bool(found.mixed),
         coverage=coverage(),
-        facts=_facts(base, ordered),
+        facts=_facts([run for own in arms.values() for run in own]),
     )
     return out
 
@@ -181,12 +181,20 @@ def _title(state: RunState) -> str:
     return f"{config.get('name')}: {config.get('model.name')} on {config.get('dataset.name')}"
 
 
-def _facts(base: Sequence[Measured], arms: Sequence[Arm]) -> dict[str, Any]:
-    config = flat(base[0].cell.state.config)
-    starts = [start for run in base for start in run.cell.state.identity.get("starts") or []]
+def _facts(measured: Sequence[Measured]) -> dict[str, Any]:
+    """What all of the runs agree in."""
+    states = [run.cell.state for run in measured]
+    started = [(state.identity.get("starts") or [{}])[-1] for state in states]
+    config = _shared([flat(state.config) for state in states])
     return {
         **{key: config[key] for key in (*FACTS, *BUDGET) if key in config},
-        "runs": sum(len(arm.runs) for arm in arms),
-        "versions": starts[-1].get("versions", {}) if starts else {},
+        "runs": len(states),
+        "versions": _shared([start.get("versions") or {} for start in started]),
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _shared(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The items that are in every one of ``found``."""
+    first, *others = found
+    return {key: value for key, value in first.items() if all(key in o and o[key] == value for o in others)}

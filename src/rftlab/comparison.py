@@ -210,7 +210,7 @@ class Comparison:
     coverage: list[dict[str, float]]
     """How often the intervals hold, by number of seeds (``assets/coverage.json``)."""
     facts: dict[str, Any]
-    """Model, dataset, evaluation, budget; versions and commits of the runs."""
+    """What all runs share of model, dataset, evaluation, budget and versions."""
     format: int = FORMAT
 
     def arm(self, label: str) -> Arm:
