@@ -162,6 +162,26 @@ def test_an_interrupt_is_passed_on_and_the_sweep_ends_when_all_have_saved(place:
     assert sweep(place, *SLOW, "seed=0,1,2")[0] == 0
 
 
+def test_a_job_stopped_while_it_imports_is_stopped_and_no_failure(place: Path) -> None:
+    process = start(place, *SWEEP, "seed=0,1")
+    assert process.stdout is not None
+    for _ in range(2):
+        assert " begins " in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and "2 cells: 2 stopped" in out, out + err
+    assert "failed" not in out + err
+
+
+def test_a_sweep_whose_reader_has_gone_goes_on_and_tells_its_status(place: Path) -> None:
+    process = start(place, *SWEEP, "sampler.selector.breaks_at=-1,2")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=240) == 1
+    assert sorted(states(place)) == ["done", "failed"]
+
+
 def test_jobs_get_a_gpu_each_that_no_other_has_at_that_time(place: Path) -> None:
     code, out, err = sweep(place, "hydra.launcher.gpus=[3,5]", "hydra.launcher.n_jobs=null", *SLOW[:1], "seed=0,1,2")
     assert code == 0, err

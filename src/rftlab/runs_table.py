@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rftlab import runs
 from rftlab.runs import RunState
-from rftlab.terminal import duration
+from rftlab.terminal import duration, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,10 +113,10 @@ def sweep_table(sweep: Sweep) -> None:
         for cell in cells
     ]
     names = ("job", "state", "step", "accuracy", *(["objective"] if measured else []), "time", "")
-    print("\n".join([*aligned(names, table), counts([cell.outcome for cell in cells])]))
+    say("\n".join([*aligned(names, table), counts([cell.outcome for cell in cells])]))
     if measured:
         best = measured[max(measured)]
-        print(f"largest objective: {best.objective:.4f} with {best.label}")
+        say(f"largest objective: {best.objective:.4f} with {best.label}")
 
 
 def aligned(names: Sequence[str], table: Sequence[Sequence[str]]) -> list[str]:

@@ -20,7 +20,7 @@ from rftlab import runs
 from rftlab.config import LENGTH, run_dir, schedule_reads_progress
 from rftlab.core import InputError
 from rftlab.signals import Stopped, Stopper
-from rftlab.terminal import duration
+from rftlab.terminal import duration, say
 
 POLL = 0.05
 """Seconds between two looks at the processes."""
@@ -112,6 +112,8 @@ class Pool:
         self.free, self.fail_fast, self.total = list(slots), fail_fast, total
         self.options, self.measure = options, measure
         self.jobs: list[Job] = []
+        self.asked = False
+        """Whether the jobs were asked to stop."""
 
     def run(self, cells: Iterator[Cell], sweep: Sweep) -> list[Cell]:
         """Runs all cells and returns them; ``sweep.cells`` has each as soon as it is looked at.
@@ -135,7 +137,7 @@ class Pool:
                 self._wait_for(lambda: not self.jobs, stopper)
                 self._look_again(seen, stopper)
             except Stopped as signalled:
-                self._say(f"{signalled}: {len(self.jobs)} jobs asked to stop; they save first")
+                say(f"{signalled}: {len(self.jobs)} jobs asked to stop; they save first")
                 self._stop()
                 raise SystemExit(signalled.code) from None
             except BaseException:
@@ -208,7 +210,7 @@ class Pool:
         self.free.pop(0)
         self.jobs.append(Job(cell, process, slot, time.monotonic(), offset))
         gpu = "" if slot is None else f"  GPU {slot}"
-        self._say(f"{self._place(cell)} begins  {cell.label}{gpu}  {cell.path}")
+        say(f"{self._place(cell)} begins  {cell.label}{gpu}  {cell.path}")
 
     def _wait_for(self, enough: Callable[[], bool], stopper: Stopper) -> None:
         while True:
@@ -229,6 +231,8 @@ class Pool:
                 self._measure(cell, "done")
             elif code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
                 self._end(cell, "stopped", _last_words(job))
+            elif self.asked and -code in (signal.SIGINT, signal.SIGTERM):
+                self._end(cell, "stopped", "before it listened for signals")  # while it imported, mostly
             else:
                 how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
                 self._end(cell, "failed", f"{how}: {_last_words(job)}")
@@ -256,17 +260,15 @@ class Pool:
         if reason:
             parts.append(reason)
             parts += [f"({cell.path}/console.log)"] if cell.path is not None else []
-        self._say("  ".join(parts), sys.stderr if outcome == "failed" else sys.stdout)
+        say("  ".join(parts), sys.stderr if outcome == "failed" else sys.stdout)
 
     def _place(self, cell: Cell) -> str:
         width = len(str(self.total or 1))
         return f"[{cell.number + 1:{width}}" + (f"/{self.total}]" if self.total else "]")
 
-    def _say(self, text: str, file: Any = None) -> None:
-        print(text, file=file or sys.stdout, flush=True)
-
     def _stop(self) -> None:
         """Asks the jobs to stop and waits until they have saved; a second signal to this process ends them at once."""
+        self.asked = True
         for job in self.jobs:
             job.process.terminate()
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -146,6 +148,17 @@ def final_table(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 def _accuracy(row: Mapping[str, Any]) -> str:
     error = row.get("eval/accuracy_se")
     return f"{row['eval/accuracy']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Prints lines at once. When the reader of a pipe has gone, here and from then on nobody is told."""
+    file = file or sys.stdout
+    try:
+        print(text, file=file, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
 
 
 def duration(seconds: float) -> str:
