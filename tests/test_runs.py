@@ -84,7 +84,22 @@ def test_the_last_accuracy_is_found_behind_long_stretches_without_an_evaluation(
 def test_a_damaged_status_is_unreadable_or_never_begun(tmp_path: Path, text: str) -> None:
     path = make(tmp_path, "bots-1", 0, "done")
     (path / "status.json").write_text(text)
+    assert states(tmp_path) == ["unreadable"]
+    (path / "metrics.jsonl").unlink()
     assert states(tmp_path) == ["unreadable" if text else "failed"]
+
+
+def test_records_without_a_status_are_no_run_that_never_began(tmp_path: Path) -> None:
+    path = make(tmp_path, "bots-1", 0, "done")
+    (path / "status.json").unlink()
+    (run,) = runs.find(tmp_path)
+    assert (run.state, run.reason) == ("unreadable", "status.json is empty or missing")
+
+
+def test_the_last_words_are_those_of_the_last_attempt() -> None:
+    first = b"\n$ rftlab train seed=1\nrftlab: broken\n"
+    assert runs.last_words(first) == "broken"
+    assert runs.last_words(first + b"\n$ rftlab train seed=1\n") == "console.log says nothing"
 
 
 def test_damaged_records_are_one_line_when_they_are_asked_for(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class RunState:
     path: Path
     state: str
     """done, running, stale (says running, but its process is gone), stopped (by a signal, saved), failed (or never
-    begun: ``console.log`` says why), unreadable (``status.json`` is damaged)."""
+    begun: ``console.log`` says why), unreadable (``status.json`` is damaged, or missing beside records)."""
     step: int = 0
     steps: int | None = None
     """``budget.steps`` of its configuration; None = not known."""
@@ -136,6 +136,8 @@ def read(path: Path | str) -> RunState:
     if not (text := _text(f"{folder}/status.json")):
         if held(folder):
             return RunState(state="running", **known)
+        if _tail(f"{folder}/metrics.jsonl", 1):
+            return RunState(state="unreadable", reason="status.json is empty or missing", **known)
         return RunState(state="failed", reason=last_words(_tail(f"{folder}/console.log", TAILS[0])), **known)
     try:
         status = json.loads(text)
@@ -222,8 +224,10 @@ def seconds_left(folder: str, wanted: dict[str, int], heartbeat: float) -> float
 
 
 def last_words(console: bytes) -> str:
-    """The last line of a console's text, the last one of ``rftlab`` itself if there is one."""
+    """The last line of the last attempt in a console's text, the last one of ``rftlab`` itself if there is one."""
     lines = [line.strip() for line in console.decode(errors="replace").splitlines() if line.strip()]
+    begun = [i for i, line in enumerate(lines) if line.startswith("$ rftlab ")]
+    lines = lines[begun[-1] + 1 :] if begun else lines
     own = [line.removeprefix("rftlab: ") for line in lines if line.startswith("rftlab: ")]
     return (own or lines or ["console.log says nothing"])[-1][:300]
 
