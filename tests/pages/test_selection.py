@@ -31,6 +31,28 @@ def test_a_heat_map_has_the_shares_of_each_stretch_and_leaves_probes_out() -> No
     assert found.untouched == 0.25
 
 
+def test_a_step_wider_than_a_column_leaves_none_empty() -> None:
+    """Steps of 1, 1 and 10 rollouts, and a seed of shorter ones: every moment had its groups."""
+    uneven = pd.DataFrame({"step": [0, 1, 2, 3], "ledger/rollouts": [0.0, 1.0, 2.0, 12.0]})
+    even = pd.DataFrame({"step": range(13), "ledger/rollouts": np.arange(13.0)})
+    wide = rows((1, 0, 0, "train"), (2, 1, 0, "train"), (3, 2, 4, "train"))
+    alone = chosen([wide], [uneven], None)
+    assert alone.heat.shape == (len(BANDS), 3)
+    np.testing.assert_allclose(alone.heat[0], [2 / 2.2, 0, 0])  # two of two, and 2 / 10 of the third step's group
+    np.testing.assert_allclose(alone.heat[-1], [0.2 / 2.2, 1, 1])
+    narrow = rows(*((step, step, 0, "train") for step in range(1, 13)))
+    both = chosen([wide, narrow], [uneven, even], None)
+    assert both.heat.shape == (len(BANDS), 3), "as many columns as the seed with the fewest steps has"
+
+
+def test_a_stretch_of_probes_alone_stays_empty() -> None:
+    ledger = pd.DataFrame({"step": [0, 1, 2, 3], "ledger/rollouts": [0.0, 8.0, 56.0, 64.0]})
+    steps = [(1, 0, 0, "train"), (2, 1, 0, "probe"), (3, 2, 4, "train")]
+    more = pd.DataFrame({"step": [4], "ledger/rollouts": [72.0]})
+    found = chosen([rows(*steps, (4, 3, 4, "train"))], [pd.concat([ledger, more])], None)
+    np.testing.assert_array_equal(np.isnan(found.heat).all(0), [False, True, False])
+
+
 def test_seeds_keep_their_own_counts() -> None:
     a, b = (
         rows((1, 0, 0, "train"), (1, 1, 0, "train")),

@@ -55,7 +55,7 @@ def chosen(groups: Sequence[pd.DataFrame], rollouts: Sequence[pd.DataFrame], poo
     size = len(pool) if pool is not None else int(whole["index"].max()) + 1 if len(whole) else 0
     counts = [np.bincount(r["index"].to_numpy(np.int64), r["rollouts"].to_numpy(float), minlength=size) for r in rows]
     per_task = np.array(counts).reshape(len(rows), size)
-    return Chosen(_heat(whole, reach), reach, per_task, _kinds(per_task.sum(0), pool))
+    return Chosen(_heat(rows, reach), reach, per_task, _kinds(per_task.sum(0), pool))
 
 
 def gini(counts: Float) -> float:
@@ -71,19 +71,25 @@ def gini(counts: Float) -> float:
 
 
 def _placed(groups: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Groups with ``at``, the rollouts spent at the end of their step."""
-    at = metrics.drop_duplicates("step").set_index("step")["ledger/rollouts"]
-    return groups.assign(at=groups["step"].map(at)).dropna(subset=["at"])
+    """Groups with ``since`` and ``at``, the rollouts spent when their step began and at its end."""
+    at = metrics.drop_duplicates("step").set_index("step")["ledger/rollouts"].dropna().sort_index()
+    since = at.shift(fill_value=0.0)
+    return groups.assign(at=groups["step"].map(at), since=groups["step"].map(since)).dropna(subset=["at"])
 
 
-def _heat(rows: pd.DataFrame, reach: float) -> Float:
-    graded = rows[rows["trials"] > 0]
-    columns = max(1, min(COLUMNS, graded["at"].nunique()))
-    rate = graded["wins"].to_numpy(float) / graded["trials"].to_numpy(float)
-    band = np.select([rate == 0, rate == 1], [0, len(BANDS) - 1], 1 + np.clip((rate * 5).astype(int), 0, 4))
-    column = np.clip(np.ceil(graded["at"].to_numpy(float) / reach * columns).astype(int) - 1, 0, columns - 1)
+def _heat(seeds: Sequence[pd.DataFrame], reach: float) -> Float:
+    """A step's groups were generated all along it: one wider than a column has its share in each that it crosses."""
+    graded = [rows[rows["trials"] > 0] for rows in seeds]
+    columns = max(1, min([COLUMNS, *(rows["at"].nunique() for rows in graded)]))
+    edges = np.linspace(0.0, reach, columns + 1)
     counts = np.zeros((len(BANDS), columns))
-    np.add.at(counts, (band, column), 1.0)
+    for rows in graded:
+        rate = rows["wins"].to_numpy(float) / rows["trials"].to_numpy(float)
+        band = np.select([rate == 0, rate == 1], [0, len(BANDS) - 1], 1 + np.clip((rate * 5).astype(int), 0, 4))
+        for (since, at), places in rows.groupby(["since", "at"]).indices.items():
+            begin = min(since, at - 1.0)
+            inside = np.clip(np.minimum(at, edges[1:]) - np.maximum(begin, edges[:-1]), 0.0, None) / (at - begin)
+            counts += np.bincount(band[places], minlength=len(BANDS))[:, None] * inside
     total = counts.sum(0)
     return np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
 
