@@ -23,6 +23,20 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; {self.format_usage()}")
 
 
+def _count(text: str) -> int:
+    """An argument that is a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted a whole number of at least 1")
+    return int(text)
+
+
+def _text(text: str) -> str:
+    """An argument that is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
 def listing_verb(group: str) -> Callable[[list[str]], int]:
     """``rftlab samplers [NAME]`` and its like."""
 
@@ -118,10 +132,10 @@ def show_verb(args: list[str]) -> int:
     parser = _parser("show")
     parser.add_argument("run", type=Path, help="a run directory")
     parser.add_argument("--step", type=int, help="of this step; default: the last, with --task all")
-    parser.add_argument("--task", help="of this task: its id or how that begins")
+    parser.add_argument("--task", type=_text, help="of this task: its id or how that begins")
     order = parser.add_mutually_exclusive_group()
-    order.add_argument("--worst", type=int, nargs="?", const=5, metavar="N", help="N of the lowest score (5)")
-    order.add_argument("--best", type=int, nargs="?", const=5, metavar="N", help="N of the highest score (5)")
+    order.add_argument("--worst", type=_count, nargs="?", const=5, metavar="N", help="N of the lowest score (5)")
+    order.add_argument("--best", type=_count, nargs="?", const=5, metavar="N", help="N of the highest score (5)")
     parser.add_argument("--failed", action="store_true", help="only those that did not pass")
     chosen = parser.parse_args(args)
     from rftlab import show

@@ -15,11 +15,25 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from rftlab import curves
+from rftlab import curves, runs
 from rftlab.core import InputError
 
 LIMIT = 10
 """Completions shown when nothing says how many."""
+KEYS: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "task": (str, int),
+    "prompt": object,
+    "answer": object,
+    "text": object,
+    "score": (int, float),
+    "passed": bool,
+    "status": str,
+    "parsed": object,
+    "finish": object,
+    "tokens": int,
+}
+"""What a row of completions holds."""
 PROMPT = 400
 """Characters of a prompt that are shown."""
 
@@ -42,9 +56,11 @@ class Wanted:
 def show(run: Path, wanted: Wanted, file: TextIO | None = None) -> int:
     """Prints the completions that ``wanted`` chooses; returns how many."""
     steps = saved_steps(run)
-    rows, groups = read(run, steps, wanted), curves.groups(run)
+    (rows, damaged), groups = read(run, steps, wanted), curves.groups(run)
     out = Console(file=file, highlight=False, soft_wrap=True)
-    out.print(Text(told(run, rows, groups, wanted)))
+    out.print(Text(visible(told(run, rows, groups, wanted))))
+    if damaged:
+        out.print(Text(f"{damaged:,} damaged {'line' if damaged == 1 else 'lines'} left out"))
     picked = choose(rows, wanted)
     for row in picked:
         _print(out, row, advantage(run, row, rows, groups))
@@ -63,8 +79,8 @@ def saved_steps(run: Path) -> dict[int, Path]:
     return found
 
 
-def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> list[dict[str, Any]]:
-    """The saved completions of the step, or of the task, in the order in which they were saved."""
+def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> tuple[list[dict[str, Any]], int]:
+    """The saved completions of the step, or of the task, in the order in which they were saved; the damaged lines."""
     if wanted.step is not None and wanted.step not in steps:
         near = min(steps, key=lambda step: abs(step - wanted.step))  # type: ignore[operator]
         raise InputError(
@@ -75,9 +91,10 @@ def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> list[dict[str, An
         files = [steps[wanted.step]]
     else:
         files = [steps[max(steps)]] if wanted.task is None else list(steps.values())
-    rows = [row for file in files for row in lines(file)]
+    found = [_split(file) for file in files]
+    rows, damaged = [row for whole, _ in found for row in whole], sum(lost for _, lost in found)
     if wanted.task is None:
-        return rows
+        return rows, damaged
     of_task = [row for row in rows if str(row["task"]).startswith(wanted.task)]
     if not of_task:
         where = f"step {wanted.step}" if wanted.step is not None else "any step"
@@ -85,20 +102,27 @@ def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> list[dict[str, An
             f"no completion of task {wanted.task} was saved in {where} of {run}; rftlab show {run} shows some, and "
             "tracking.save_completions=-1 keeps all"
         )
-    return of_task
+    return of_task, damaged
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
-    """The rows of a file of completions; damaged lines are left out."""
-    rows = []
-    for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
+    """The rows of a file of completions; damaged lines, and those that lack a key, are left out."""
+    return _split(file)[0]
+
+
+def _split(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows of a file, and how many lines are none."""
+    rows, damaged = [], 0
+    for line in filter(str.strip, file.read_text(encoding="utf-8", errors="replace").split("\n")):
         try:
             row = json.loads(line)
         except ValueError:
-            continue
-        if isinstance(row, dict) and {"step", "task", "text", "score"} <= row.keys():
+            row = None
+        if isinstance(row, dict) and all(key in row and isinstance(row[key], kind) for key, kind in KEYS.items()):
             rows.append(row)
-    return rows
+        else:
+            damaged += 1
+    return rows, damaged
 
 
 def choose(rows: Sequence[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
@@ -157,16 +181,23 @@ def advantage(
         scores = np.array([1.0] * int(group["wins"]) + [0.0] * int(group["trials"] - group["wins"]))
     else:
         return None, "the group's other rewards were not saved"
+    if (scale := _scale(run)) is None:
+        return None, "config.yaml is damaged" if (run / "config.yaml").exists() else "no config.yaml"
     from rftlab.grpo import advantages
 
     same = np.flatnonzero(scores == row["score"])
-    return float(advantages(scores, scale=_scale(run))[same[0]]), "" if same.size else "unknown"
+    if not same.size:
+        return None, "the group has no such reward"
+    return float(advantages(scores, scale=scale)[same[0]]), ""
 
 
-def _scale(run: Path) -> str:
-    from omegaconf import OmegaConf
-
-    return str(OmegaConf.load(run / "config.yaml").algo.advantage)
+def _scale(run: Path) -> str | None:
+    """``algo.advantage`` of the run; None where its configuration does not tell."""
+    try:
+        algo = runs.read(run).config.get("algo")
+    except InputError:
+        return None
+    return algo.get("advantage") if isinstance(algo, dict) else None
 
 
 def _print(out: Console, row: dict[str, Any], gained: tuple[float | None, str]) -> None:
@@ -178,6 +209,7 @@ def _print(out: Console, row: dict[str, Any], gained: tuple[float | None, str]) 
     )
     head += "  cut at max_new_tokens" if row["finish"] == "length" else ""
     style = "green" if row["passed"] else "red"
+    head = visible(head)
     out.print(Rule(Text(head, style), align="left") if out.is_terminal else Text("\n" + head))
     prompt = visible(str(row["prompt"]))
     if len(prompt) > PROMPT:
@@ -189,5 +221,9 @@ def _print(out: Console, row: dict[str, Any], gained: tuple[float | None, str]) 
 
 
 def visible(text: str) -> str:
-    """Without control characters that would act on a terminal; each is shown as its Unicode picture."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f]", lambda m: chr(0x2400 + ord(m[0])), re.sub(r"[\x7f-\x9f]", "\ufffd", text))
+    """Without characters that would act on a terminal, or turn the order of letters round.
+
+    Control characters are shown as their Unicode pictures, the others as U+FFFD.
+    """
+    text = re.sub(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f]", lambda m: chr(0x2400 + ord(m[0])), text)

@@ -77,16 +77,41 @@ def test_a_group_that_was_not_trained_on_has_no_advantage(outputs: Path) -> None
 def test_a_completion_cannot_steer_the_terminal(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     file = sorted((copy / "completions").glob("*"))[-1]
-    row = show.lines(file)[0] | {"text": "\x1b[2J[bold]a\x07\r\x9b31mb"}
-    file.write_text(json.dumps(row) + "\n")
+    row = show.lines(file)[0] | {"text": "\x1b[2J[bold]a\x07\r\x9b31mb", "prompt": "\u202eab\u2066"}
+    file.write_text(json.dumps(row | {"task": "\x1b]0;t\x07", "status": "\x1b[31m", "passed": False}) + "\n")
     text = printed(copy)
+    assert "task \u241b]0;t\u2407  \u241b[31m  score" in text and "\ufffdab\ufffd" in text
+    assert not set("\u202e\u2066") & set(text)
     assert "\u241b[2J[bold]a\u2407\u240d\ufffd31mb" in text and "\x1b" not in text and "\x07" not in text
+
+
+@pytest.mark.parametrize("config", ["a: [", "algo: 3\n", "", None])
+def test_without_a_configuration_the_completions_are_shown_still(run: Path, tmp_path: Path, config: str | None) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    (copy / "config.yaml").unlink() if config is None else (copy / "config.yaml").write_text(config)
+    why = "no config.yaml" if config is None else "config.yaml is damaged"
+    assert printed(copy).count(f"no advantage ({why})") == 8
+
+
+@pytest.mark.parametrize("lost", ["tokens", "passed", "status", "finish", "parsed", "prompt", "answer"])
+def test_rows_that_lack_a_key_are_left_out_and_counted(run: Path, tmp_path: Path, lost: str) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    file = sorted((copy / "completions").glob("*"))[-1]
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    del rows[0][lost]
+    rows[1]["score"] = "high"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step":')
+    text = printed(copy, worst=20)
+    assert "\n3 damaged lines left out\n" in text and text.count("\nstep 6  task ") == 6
 
 
 WRONG = [
     (["--step", "99"], "it has 6 steps from 1 to 6: --step 6"),
     (["--task", "zzz"], "no completion of task zzz was saved in any step"),
     (["--worst", "2", "--best", "2"], "not allowed with argument"),
+    (["--worst=-3"], "'-3': wanted a whole number of at least 1"),
+    (["--best", "0"], "'0': wanted a whole number of at least 1"),
+    (["--task", ""], "--task: it is empty"),
 ]
 
 
