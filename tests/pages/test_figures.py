@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparisons import comparison
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rftlab.comparison import Comparison
-from rftlab.pages import compare_figures, lines
+from rftlab.pages import charts, compare_figures, lines
 from rftlab.pages.figure import Drawing
 from rftlab.pages.sheets import Sheets
+from rftlab.pages.style import look
 
 
 def pictures(found: Comparison, folder: Path) -> dict[str, Drawing]:
@@ -59,3 +61,33 @@ def test_a_caption_names_the_bands_that_are_drawn(tmp_path: Path) -> None:
     many = pictures(comparison(lines.BANDED + 2), tmp_path / "many")
     assert "Only those of uniform and better1 are drawn." in many["accuracy"].caption
     assert "Only those of better1 and arm <2> are drawn." in many["spearman"].caption
+
+
+def light(colour: tuple[float, ...]) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_every_number_can_be_read_on_its_cell() -> None:
+    ratios = np.geomspace(0.2, 5, 120).reshape(8, 15)
+    figure = charts.matrix([f"arm {i}" for i in range(8)], [str(i) for i in range(15)], ratios, "level")
+    (axes,) = figure.axes
+    (cells,) = axes.collections
+    figure.draw_without_rendering()
+    colours = cells.get_facecolor().reshape(8, 15, 4)
+    for text in axes.texts:
+        j, i = (int(place) for place in text.get_position())
+        low, high = sorted((light(to_rgb(text.get_color())), light(tuple(colours[i, j]))))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (ratios[i, j], text.get_color())
+
+
+def shown_ticks(counts: list[float]) -> list[str]:
+    figure = charts.histogram([("uniform", look(0), np.array(counts))], "rollouts of a task", "share of tasks")
+    return [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+
+
+def test_a_last_bin_that_takes_all_larger_counts_says_so() -> None:
+    usual = [float(8 * (i % 10)) for i in range(1000)]
+    assert shown_ticks([*usual, 4000.0])[-1] == "≥ 72", "72 and 4,000 share the last bin"
+    assert not any("≥" in text for text in shown_ticks(usual))

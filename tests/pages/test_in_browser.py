@@ -19,14 +19,18 @@ CONTRAST = """
       .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b }
   const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor
       if (!/, 0\\)$/.test(c) && c !== "transparent") return c } return "rgb(255, 255, 255)" }
+  const cell = (svg, text) => { const t = text.getBoundingClientRect(), x = t.x + t.width / 2, y = t.y + t.height / 2
+      const under = [...svg.querySelectorAll("path")].filter(p => { const r = p.getBoundingClientRect()
+          return getComputedStyle(p).fill !== "none" && r.left < x && x < r.right && r.top < y && y < r.bottom })
+      return under.length ? getComputedStyle(under.at(-1)).fill : behind(svg.parentElement) }
   const worst = []
   for (const e of document.querySelectorAll("body *")) {
     if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue
     const style = getComputedStyle(e), svg = e.closest("svg")
     const ink = svg ? style.fill : style.color
     if (svg && !/rgb/.test(ink)) continue
-    if (svg && svg.querySelector("image") && /255, 255, 255|rgb\\(0, 0, 0/.test(ink)) continue  // on a coloured cell
-    const [a, b] = [light(ink), light(behind(svg ? svg.parentElement : e))].sort((x, y) => y - x)
+    const paper = svg && /255, 255, 255|rgb\\(0, 0, 0/.test(ink) ? cell(svg, e) : behind(svg ? svg.parentElement : e)
+    const [a, b] = [light(ink), light(paper)].sort((x, y) => y - x)
     worst.push([(a + 0.05) / (b + 0.05), e.tagName + " " + e.textContent.slice(0, 30)])
   }
   return worst.sort((x, y) => x[0] - y[0]).slice(0, 3)

@@ -13,7 +13,7 @@ from rftlab.core import Float
 from rftlab.pages import ticks
 from rftlab.pages.figure import sheet
 from rftlab.pages.lines import Series
-from rftlab.pages.style import GRID, INK, SEQUENTIAL, WIDTH, Look
+from rftlab.pages.style import GRID, INK, SEQUENTIAL, WIDTH, Look, ink_on
 from rftlab.pages.words import short
 
 BANDS = ("none", "under 20 %", "20–40 %", "40–60 %", "60–80 %", "over 80 %", "all")
@@ -90,9 +90,11 @@ def matrix(rows: Sequence[str], columns: Sequence[str], values: Float, x_label: 
     figure = sheet(WIDTH, 0.9 + 0.27 * len(rows))
     axes = figure.subplots()
     tilt = np.clip(np.log2(np.clip(values, 0.25, 4)) / 2, -1, 1)
-    axes.imshow(tilt, aspect="auto", cmap="PuOr_r", vmin=-1, vmax=1)
+    sides = (np.arange(size + 1) - 0.5 for size in reversed(values.shape))
+    cells = axes.pcolormesh(*sides, tilt, cmap="PuOr_r", vmin=-1, vmax=1, edgecolors="face", linewidth=0.3)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     for (i, j), value in np.ndenumerate(values):
-        ink = "#ffffff" if abs(tilt[i, j]) > 0.6 else "#000000"  # the cells' colours are the same in both themes
+        ink = ink_on(cells.to_rgba(tilt[i, j]))  # the cells' colours are the same in both themes
         axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
     turned = sum(map(len, columns)) > 40
     axes.set_xticks(range(len(columns)), [short(c, 14) for c in columns], rotation=45 if turned else 0)
@@ -168,7 +170,7 @@ def reliability(said: Sequence[Series]) -> Figure:
 
 def histogram(series: Sequence[tuple[str, Look, Float]], x_label: str, y_label: str) -> Figure:
     """Shares of tasks by a whole count, as steps, so that several lie over one another; the last bin takes
-    what is larger, too."""
+    what is larger, too, and then says so: "≥ N"."""
     figure = sheet()
     axes = figure.subplots()
     every = np.concatenate([values for _, _, values in series]).astype(int)
@@ -184,6 +186,8 @@ def histogram(series: Sequence[tuple[str, Look, Float]], x_label: str, y_label: 
         )
     ticks.counts(axes, x_label)
     axes.set_xlim(edges[0], edges[-1])
+    if every.size and every.max() > edges[-1]:
+        ticks.and_more(axes, edges[-1] - width / 2, edges[-2] + unit / 2)
     axes.set_ylabel(y_label)
     ticks.percent(axes)
     if len(series) > 1:

@@ -7,6 +7,7 @@ no figure is read by colour alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 INK, GRID, PAPER = "#1b1f24", "#c9ced6", "#fffffe"
@@ -89,6 +90,15 @@ WIDTH, HEIGHT = 4.8, 3.1
 def look(place: int) -> Look:
     """Of the ``place``-th series that is not the baseline."""
     return Look(COLOURS[place % len(COLOURS)], LINES[place // len(COLOURS) % len(LINES)], MARKERS[place % len(MARKERS)])
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Black or white, whichever has more contrast with the colour (sRGB, 0 to 1): never less than 4.58:1.
+
+    Relative luminance as WCAG 2.2 defines it; both inks are as far away at sqrt(1.05 * 0.05) - 0.05.
+    """
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3])
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#ffffff"
 
 
 def css_colours(dark: bool) -> str:
