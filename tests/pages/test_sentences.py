@@ -8,6 +8,7 @@ import pytest
 from comparisons import comparison
 
 from rftlab.comparison import Comparison, Estimate
+from rftlab.pages import compare_tables
 from rftlab.pages.sentences import sentence
 
 
@@ -41,3 +42,11 @@ def test_every_verdict_has_its_corrected_p(verdict: str, p: float, told: str) ->
 def test_arms_without_a_test_are_not_corrected_for() -> None:
     found = against(comparison(3), 2, verdict="no verdict", p=float("nan"), p_holm=float("nan"))
     assert sentence(found, found.arms[1]).endswith("better with 3 seeds (p 0.003).")
+
+
+def test_the_table_of_simulated_error_rates_says_what_each_column_is() -> None:
+    row = {"seeds": 3, "kind": "normal", "t": 0.95, "bootstrap": 0.76, "family_wise_error": 0.047, "power": 0.8}
+    table = compare_tables.coverage(replace(comparison(3), coverage=[row]))
+    assert "family-wise error" in table.heads
+    for column in ("t", "bootstrap", "family-wise error", "power"):
+        assert f"{column})" in table.caption or f"({column}" in table.caption, column

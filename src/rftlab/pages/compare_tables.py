@@ -9,6 +9,7 @@ from rftlab.comparison import Arm, Comparison, Estimate, LeftOut, Ttb
 from rftlab.pages.html import Table
 from rftlab.pages.style import NAMED
 from rftlab.pages.words import LABELS, count, interval, known, number, points, share
+from rftlab.verdict_text import reached_at, seeds
 
 NONE = "–"
 RUNS = 600
@@ -20,7 +21,7 @@ def results(comparison: Comparison) -> Table:
     heads = ["arm", "seeds", "AUC", "final", "difference", "95 % interval", "verdict", "p", "p (Holm)", "detectable"]
     rows = []
     for arm in comparison.arms:
-        row = [arm.label, str(len(arm.runs)), _share(arm.auc.mean), _share(arm.final.mean)]
+        row = [arm.label, seeds(arm), _share(arm.auc.mean), _share(arm.final.mean)]
         if (found := arm.against) is None:
             row += [NONE, NONE, "baseline", NONE, NONE, NONE]
         else:
@@ -46,7 +47,7 @@ def speed(comparison: Comparison) -> Table:
         rows.append(
             [
                 arm.label,
-                *(_ratio(by_share[p].ratio) if p in by_share else NONE for p in (50, 75, 100)),
+                *(reached_at(by_share[p].ratio) if p in by_share else NONE for p in (50, 75, 100)),
                 f"{full.reached} of {full.runs}" if full else NONE,
                 _ratio(full.restricted) if full else NONE,
                 _ratio(full.by_seed.mean) if full else NONE,
@@ -65,7 +66,7 @@ def ttb_by_axis(comparison: Comparison) -> Table:
             *at,
             _count(t.baseline),
             _count(t.arm),
-            _ratio(t.ratio),
+            reached_at(t.ratio),
             f"{t.reached} of {t.runs}",
             _ratio(t.restricted),
         ]
@@ -183,8 +184,12 @@ def coverage(comparison: Comparison) -> Table:
     """How often the intervals hold, by simulation."""
     heads = list(dict.fromkeys(key for line in comparison.coverage for key in line))
     rows = [[_cell(key, line.get(key)) for key in heads] for line in comparison.coverage]
-    names = [head.replace("_", " ") for head in heads]
-    return Table("How often a 95 % interval holds, measured by simulation", names, rows, frozenset(range(len(heads))))
+    names = [head.replace("family_wise", "family-wise").replace("_", " ") for head in heads]
+    caption = (
+        "Measured by simulation: how often a 95 % interval holds (t, bootstrap), how often identical arms get any "
+        "verdict (family-wise error), and how often one arm's true difference of detectable size is found (power)"
+    )
+    return Table(caption, names, rows, frozenset(range(len(heads))))
 
 
 def facts(comparison: Comparison) -> Table:
