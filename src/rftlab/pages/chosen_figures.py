@@ -20,6 +20,8 @@ from rftlab.pages.words import LABELS, count, number, share
 
 SEEDS = 3
 """Runs of an arm whose groups are read: they are the bulk of a record, and differ little between seeds."""
+EVEN = 0.1
+"""Ratios closer together than this: no kind is preferred."""
 GROUPS = ["step", "index", "purpose", "rollouts", "wins", "trials", "trained"]
 LEDGER = ["step", "ledger/rollouts"]
 
@@ -79,6 +81,7 @@ def draw(
     figure = charts.histogram(rows, "rollouts of a task in a run", "share of tasks")
     sheets.add("per-task", "Rollouts per task", f"Histograms by arm. {says}.", figure, f"{says}. {note}")
     parts = {name: np.array([fate[name] for fate in fates.values()]) for name in ("trained on", "rejected", "probes")}
+    parts = {name: values for name, values in parts.items() if values.any()}
     figure = charts.bars(list(fates), parts, "rollouts a run", COLOURS)
     told = "; ".join(f"{label} {count(fate['trained on'])} trained on" for label, fate in fates.items())
     caption = f"All of them are charged to the arm. {note}"
@@ -93,8 +96,11 @@ def _kinds(kind: str, mine: Mapping[str, Mapping[str, float]], fair: Mapping[str
         return
     names = sorted(fair, key=lambda name: -fair[name])[:12] if kind == "category" else list(fair)
     table = np.array([[shares[name] / fair[name] for name in names] for shares in rows.values()])
-    most = {label: names[int(np.argmax(line))] for label, line in zip(rows, table, strict=True)}
-    says = "; ".join(f"{label} most of all {name}" for label, name in most.items())
+    lines = dict(zip(rows, table, strict=True))
+    says = "; ".join(
+        f"{label} most of all {names[int(np.argmax(line))]}" if np.ptp(line) >= EVEN else f"{label} all alike"
+        for label, line in lines.items()
+    )
     figure = charts.matrix(list(rows), names, table, kind)
     caption = f"Rollouts over the pool's share of a {kind}: 1 is what a uniform choice takes. {says}."
     title = "Which categories were visited" if kind == "category" else "Which levels were visited"
