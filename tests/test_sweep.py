@@ -259,13 +259,25 @@ def test_the_shipped_experiments_are_the_sweeps_that_they_say(place: Path) -> No
     [
         ("hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: wanted a whole number of at least 1"),
         ("hydra.launcher.gpus=two", "hydra.launcher.gpus=two: wanted auto or a list"),
-        ("hydra.launcher.n_job=2", "hydra.launcher.n_job: no such key"),
+        ("hydra.launcher.n_job=2", "did you mean hydra.launcher.n_jobs?"),
+        ("hydra.launcher.colour=2", "no such key; hydra.launcher has fail_fast, gpus, n_jobs"),
+        ("hydra.launcher.gpus=[null]", "hydra.launcher.gpus: None names no GPU"),
+        ("hydra.launcher.gpus=[[0,1]]", "hydra.launcher.gpus: [0, 1] names no GPU"),
+        ("hydra.launcher.gpus=['']", "hydra.launcher.gpus: '' names no GPU"),
+        ("hydra.launcher.gpus=[-1]", "hydra.launcher.gpus: -1 names no GPU"),
+        ("hydra.launcher.gpus=['[0,1]']", """'hydra.launcher.gpus=["0,1"]'"""),
+        ("hydra.launcher.fail_fast=abc", "hydra.launcher.fail_fast=abc: wanted true or false"),
+        ("hydra.launcher.fail_fast=3", "hydra.launcher.fail_fast=3: wanted true or false"),
+        ("eval.seed=range(0,0)", "the axes make no job"),
         ("outputs_dir=probe.py", "cannot write probe.py/lab: Not a directory"),
+        ("outputs_dir=nowhere", "cannot write nowhere (File exists): give a writable place by outputs_dir=DIR"),
+        ("outputs_dir=/proc/x", "cannot write /proc/x (No such file or directory): give a writable place"),
     ],
 )
 def test_what_is_wrong_with_the_whole_sweep_is_one_line(place: Path, override: str, says: str) -> None:
-    code, _, err = sweep(place, "seed=0,1", override)
-    assert code == 2 and err.count("\n") == 1 and says in err
+    (place / "nowhere").symlink_to(place / "not here")
+    code, out, err = sweep(place, "seed=0,1", override)
+    assert code == 2 and out.strip() == "" and err.count("\n") == 1 and says in err
 
 
 def test_the_sweep_itself_loads_no_model_library(place: Path) -> None:

@@ -26,6 +26,8 @@ PLUGINS = {
 }
 """Launchers and sweepers that can be added, by package."""
 
+LAUNCHER = ("hydra.launcher.n_jobs", "hydra.launcher.gpus", "hydra.launcher.fail_fast")
+"""Options of ``hydra/launcher=local``."""
 
 NAMED = ("references", "replace")
 """Mappings whose keys are names of the user's."""
@@ -70,6 +72,10 @@ def explained(verb: str, args: Sequence[str]) -> Iterator[None]:
         yield
     except YAMLError as exc:
         raise InputError(f"a configuration file is no YAML: {' '.join(str(exc).split())}") from exc
+    except (FileExistsError, FileNotFoundError, IsADirectoryError) as exc:  # of Hydra's own files: jobs report theirs
+        raise InputError(
+            f"cannot write {exc.filename} ({exc.strerror}): give a writable place by outputs_dir=DIR"
+        ) from exc
     except (HydraException, OmegaConfBaseException, ValueError) as exc:
         raise InputError(explain(exc, verb, args)) from exc
 
@@ -117,6 +123,8 @@ def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) ->
         guess = nearest(key.replace("/", "."), [g.replace("/", ".") for g in groups])
         hint = f"did you mean {guess.replace('.', '/')}?" if guess else f"one of {', '.join(groups)}"
         return f"{key}: no such group; {hint}"
+    if key.startswith("hydra.launcher.") and not any(arg.startswith("hydra/launcher=") for arg in args):
+        return unknown_key(key, LAUNCHER)
     chosen = [arg for arg in args if arg.partition("=")[0].lstrip("+") in groups and "," not in arg]
     try:
         known = keys(compose(chosen, verb=verb, config_dir=extra[0] if extra else None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from typing import Any
 
@@ -25,12 +26,24 @@ def slots(n_jobs: Any, gpus: Any, jobs: int, cfg: Any) -> list[str | None]:
         simulated = str(OmegaConf.select(cfg, "engine._target_")).startswith("rftlab.engines.sim.")
         devices = [] if simulated else visible_gpus()
     elif OmegaConf.is_list(gpus) or isinstance(gpus, list | tuple):
+        if wrong := [gpu for gpu in gpus if not _names_gpus(gpu)]:
+            raise InputError(
+                f"hydra.launcher.gpus: {wrong[0]!r} names no GPU: wanted indices or UUIDs, as in "
+                "hydra.launcher.gpus=[0,1]; a pair for every job is text, as in 'hydra.launcher.gpus=[\"0,1\"]'"
+            )
         devices = [str(gpu) for gpu in gpus]
     else:
         raise InputError(f"hydra.launcher.gpus={gpus}: wanted auto or a list, as in hydra.launcher.gpus=[0,1]")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     places = n_jobs or len(devices) or max(1, cores // max(1, int(cfg.threads)))
     return [devices[i % len(devices)] if devices else None for i in range(max(1, min(places, jobs)))]
+
+
+def _names_gpus(gpu: Any) -> bool:
+    """Whether it can stand in ``CUDA_VISIBLE_DEVICES``."""
+    if isinstance(gpu, int) and not isinstance(gpu, bool):
+        return gpu >= 0
+    return isinstance(gpu, str) and re.fullmatch(r"[^\s\[\]{}]+", gpu) is not None
 
 
 def visible_gpus() -> list[str]:

@@ -26,7 +26,7 @@ class LocalLauncher(Launcher):
         fail_fast: Whether a failure keeps jobs that have not begun from beginning.
     """
 
-    def __init__(self, n_jobs: Any = None, gpus: Any = "auto", fail_fast: bool = False) -> None:
+    def __init__(self, n_jobs: Any = None, gpus: Any = "auto", fail_fast: Any = False) -> None:
         self.n_jobs, self.gpus, self.fail_fast = n_jobs, gpus, fail_fast
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
@@ -34,10 +34,15 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs. ``JobReturn.return_value`` is the run's objective where the sweeper seeks the best one."""
+        from rftlab.core import InputError
+
+        if not job_overrides:
+            raise InputError("the axes make no job: one of them has no value, as range(0,0)")
+        if not isinstance(self.fail_fast, bool):
+            raise InputError(f"hydra.launcher.fail_fast={self.fail_fast}: wanted true or false")
         if self.task.sweep.dry:
             return [self._here(list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         from rftlab import sweep
-        from rftlab.core import InputError
         from rftlab.gpus import slots
 
         if self.config.hydra.job.name != "train":
@@ -45,7 +50,7 @@ class LocalLauncher(Launcher):
         seeks = sweep.seeks(self.config.hydra)
         pool = sweep.Pool(
             slots=slots(self.n_jobs, self.gpus, len(job_overrides), self.config),
-            fail_fast=bool(self.fail_fast),
+            fail_fast=self.fail_fast,
             total=None if seeks else len(job_overrides),
             options=self._options(),
             measure=sweep.objective if seeks else None,
