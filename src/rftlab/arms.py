@@ -127,6 +127,17 @@ def split(states: Sequence[RunState], by: Sequence[str], baseline: str | None, a
     return out
 
 
+def fuller(found: Split) -> tuple[str, int] | None:
+    """The label that as a baseline would have the most runs take part, and how many; None if no more than do now."""
+    taking = [(one, name) for name, arm in found.arms.items() for one in arm]
+    refused = [(one, name) for one, name, _, differ in found.left_out if differ]
+    shapes = [json.dumps(one.rest, sort_keys=True, default=str) for one, _ in (*taking, *refused)]
+    alike = Counter(shapes)
+    others = [(alike[shape], name) for shape, (_, name) in zip(shapes, (*taking, *refused), strict=True)]
+    count, label = max(((n, name) for n, name in others if name != found.baseline), default=(0, ""))
+    return (label, count) if count > len(taking) else None
+
+
 def _read(states: Sequence[RunState], by: Sequence[str]) -> tuple[list[Cell], list[RunState]]:
     """Cells, and the runs whose configuration or identity is damaged or missing."""
     cells, broken = [], []
@@ -162,7 +173,7 @@ def _baseline(names: Sequence[str], wanted: str | None) -> str:
         return names[0]
     if (name := wanted or "uniform") in names:
         return name
-    alike = [name for name in names if name.split(" (")[0] == (wanted or "uniform")]
+    alike = [name for name in names if (wanted or "uniform") in (plain := name.split(" (")[0], *plain.split(", "))]
     if len(alike) == 1:
         return alike[0]
     why = "no arm is called uniform" if wanted is None else f"--baseline {wanted}: no finished arm has that name"

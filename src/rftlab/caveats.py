@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rftlab.arm_summary import estimate
-from rftlab.arms import Split
+from rftlab.arms import Split, fuller
 from rftlab.comparison import Arm, Caveat, LeftOut
 from rftlab.measured import Measured
 
@@ -36,7 +36,10 @@ def _likeness(split: Split, left: Sequence[LeftOut], runs: Runs) -> list[Caveat]
     refused = [run for run in left if run.differences]
     if refused:
         keys = sorted({key for run in refused for key in run.differences})
-        text = f"{_runs(len(refused))} left out because they differ from the baseline's in {', '.join(keys)}."
+        they = "it differs" if len(refused) == 1 else "they differ"
+        text = f"{_runs(len(refused))} left out because {they} from the baseline's in {', '.join(keys)}."
+        if better := fuller(split):
+            text += f" With --baseline '{better[0]}' {better[1]} would take part."
         out.append(Caveat("error", "refused", text, sorted({run.arm for run in refused})))
     twice = [run for run in left if not run.differences]
     if twice:

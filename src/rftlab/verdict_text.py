@@ -46,8 +46,8 @@ def _clear(arm: Arm, endpoint: Endpoint, baseline: str) -> str:
     assert arm.against is not None
     d = arm.against.difference
     return (
-        f"{arm.label} is {arm.against.verdict} than {baseline}: {NAMES[endpoint]} {100 * d.mean:+.1f} points "
-        f"(95 % interval {100 * d.low:+.1f} to {100 * d.high:+.1f}, {d.n} pairs of seeds, "
+        f"{arm.label} is {arm.against.verdict} than {baseline}: {NAMES[endpoint]} {signed(d.mean)} points "
+        f"(95 % interval {signed(d.low)} to {signed(d.high)}, {d.n} pairs of seeds, "
         f"{probability(arm.against.p_holm)} after Holm)."
     )
 
@@ -74,10 +74,9 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def _row(arm: Arm, axes: Sequence[str], refs: bool) -> list[str]:
     a = arm.against
-    paired = len(a.seeds) if a else len(arm.runs)
     cells = [
         arm.label,
-        str(paired) if paired == len(arm.runs) else f"{paired} of {len(arm.runs)}",
+        seeds(arm),
         points(arm.auc),
         points(arm.final),
         points(a.difference, sign=True) if a else DASH,
@@ -94,12 +93,24 @@ def _row(arm: Arm, axes: Sequence[str], refs: bool) -> list[str]:
     return [*cells, number(arm.belief["spearman"].mean, 2) if "spearman" in arm.belief else DASH]
 
 
+def seeds(arm: Arm) -> str:
+    """Runs of the arm; how many of them have a pair where not all do."""
+    runs, paired = len(arm.runs), sum(run.paired for run in arm.runs)
+    return f"{runs}" if paired == runs else f"{runs} ({paired} pair{'' if paired == 1 else 's'})"
+
+
 def points(e: Estimate, sign: bool = False) -> str:
     """Mean ± half-width in points of 100."""
     if not math.isfinite(e.mean):
         return DASH
-    mean = f"{100 * e.mean:+.1f}" if sign else f"{100 * e.mean:.1f}"
+    mean = signed(e.mean) if sign else f"{100 * e.mean:.1f}"
     return f"{mean} ± {100 * (e.high - e.mean):.1f}" if math.isfinite(e.high) else mean
+
+
+def signed(difference: float) -> str:
+    """In points of 100; what is 0 when rounded has no sign."""
+    text = f"{100 * difference:+.1f}"
+    return text if float(text) else "0.0"
 
 
 def number(value: float, digits: int) -> str:
@@ -111,8 +122,13 @@ def ttb(arm: Arm, axis: str, share: float) -> str:
     found = next((t for t in arm.ttb if t.axis == axis and t.share == share), None)
     if found is None:
         return DASH
-    ratio = f"{found.ratio:.2f}" if math.isfinite(found.ratio) else "not reached"
-    return ratio if found.reached == found.runs else f"{ratio} ({found.reached} of {found.runs})"
+    told = reached_at(found.ratio)
+    return told if found.reached == found.runs else f"{told} ({found.reached} of {found.runs})"
+
+
+def reached_at(ratio: float) -> str:
+    """A ratio of times to a target; infinite where the arm never got there."""
+    return "not reached" if ratio == math.inf else number(ratio, 2)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -153,16 +169,18 @@ def _of(arms: Sequence[str]) -> str:
 def terminal(comparison: Comparison) -> list[str]:
     """What ``rftlab compare`` prints: the answer, a narrow table, the caveats."""
     wide = max(len(arm.label) for arm in comparison.arms)
+    some = max(len(text) for text in ("seeds", *map(seeds, comparison.arms)))
     lines = [comparison.title, "", *comparison.answer, ""]
     lines.append(
-        f"{'':{wide}}  seeds  {NAMES[comparison.endpoint]:>28}  {'minus baseline':>14}  {'p (Holm)':>8}  verdict"
+        f"{'':{wide}}  {'seeds':>{some}}  {NAMES[comparison.endpoint]:>28}  {'minus baseline':>14}  {'p (Holm)':>8}  "
+        "verdict"
     )
     for arm in comparison.arms:
         a, score = arm.against, arm.auc if comparison.endpoint == "auc" else arm.final
         difference = points(a.difference, sign=True) if a else DASH
         p = probability(a.p_holm).removeprefix("p ").removeprefix("= ") if a else DASH
         lines.append(
-            f"{arm.label:{wide}}  {len(arm.runs):5}  {points(score):>28}  {difference:>14}  {p:>8}  "
+            f"{arm.label:{wide}}  {seeds(arm):>{some}}  {points(score):>28}  {difference:>14}  {p:>8}  "
             f"{a.verdict if a else 'baseline'}"
         )
     lines.append("")

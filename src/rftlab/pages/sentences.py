@@ -76,8 +76,8 @@ TERMS = {
     "IQM": "Interquartile mean over seeds and its bootstrap interval.",
     "TTB": (
         "Time to baseline: where the arm's mean curve reaches 50, 75 or 100 % of the baseline's gain, over where the "
-        "baseline's does; below 1 is faster. A dash: not reached. The restricted ratio compares mean times cut at the "
-        "end of the common range, and always exists."
+        "baseline's does; below 1 is faster. Of paired seeds only. The restricted ratio compares mean times cut at the "
+        "end of the common range, and exists wherever there is a pair."
     ),
     "BSF": "Best so far: the best accuracy of the arm's mean curve over the baseline's, within a part of the range.",
     "pass@k": "Unbiased estimate of passing at least once in k tries, last evaluation.",
