@@ -59,6 +59,8 @@ def test_a_page_asks_for_nothing_complains_of_nothing_and_fits(
     browser.open(pages[name], width, 800, mobile=width < 500)
     assert browser.complaints() == [] and browser.requests() == []
     assert browser.run("document.documentElement.scrollWidth") <= width
+    rights = "[...document.querySelectorAll('caption span')].map(e => e.getBoundingClientRect().right)"
+    assert max(browser.run(rights)) <= width, "a caption that is cut off"
     assert browser.run("[...document.images].length") == 0
     browser.screenshot(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 30_000, "an empty page"

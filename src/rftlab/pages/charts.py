@@ -14,7 +14,7 @@ from rftlab.pages import ticks
 from rftlab.pages.figure import sheet
 from rftlab.pages.lines import Series
 from rftlab.pages.style import GRID, INK, SEQUENTIAL, WIDTH, Look, ink_on
-from rftlab.pages.words import short
+from rftlab.pages.words import MINUS, short
 
 BANDS = ("none", "under 20 %", "20–40 %", "40–60 %", "60–80 %", "over 80 %", "all")
 """Pass rates of a group as rows of a heat map."""
@@ -136,7 +136,7 @@ def dots(rows: Sequence[Dots], x_label: str, *, zero: bool = False, percent: boo
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(x_label)
     if percent:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g}".replace("-", MINUS)))
     if zero:
         axes.axvline(0, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     return figure

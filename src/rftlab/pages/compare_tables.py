@@ -189,7 +189,7 @@ def coverage(comparison: Comparison) -> Table:
         "Measured by simulation: how often a 95 % interval holds (t, bootstrap), how often identical arms get any "
         "verdict (family-wise error), and how often one arm's true difference of detectable size is found (power)"
     )
-    return Table(caption, names, rows, frozenset(range(len(heads))))
+    return Table(caption, names, rows, frozenset(i for i, head in enumerate(heads) if i and head != "kind"))
 
 
 def facts(comparison: Comparison) -> Table:
