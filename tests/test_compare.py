@@ -113,6 +113,36 @@ def test_another_axis_can_be_compared(tmp_path: Path) -> None:
         compare.compare([tmp_path], ["algo.nothing"], "x")
 
 
+def test_a_group_without_a_name_is_told_by_what_differs_in_it(tmp_path: Path) -> None:
+    grid(tmp_path, {"uniform": 0.1})
+    grid(tmp_path, {"uniform": 0.3}, algo__advantage="group_mean")
+    found = compare.compare([tmp_path], ["algo"], "algo (algo.advantage=group_std)")
+    assert [arm.label for arm in found.arms] == ["algo (algo.advantage=group_std)", "algo (algo.advantage=group_mean)"]
+    alone = compare.compare([grid(tmp_path / "one", {"uniform": 0.1})], ["algo"])
+    assert [arm.label for arm in alone.arms] == ["algo"]
+
+
+@pytest.mark.parametrize("by", ["", ",", "sampler,,algo"])
+def test_no_key_to_compare_by_is_one_line(tmp_path: Path, by: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", str(grid(tmp_path, {"uniform": 0.1}, range(1))), "--by", by]) == 2
+    err = capsys.readouterr().err
+    assert f"argument --by: {by!r}: wanted keys" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["compare", "report"])
+@pytest.mark.parametrize("place", ["file", "link", "/proc/x"])
+def test_a_place_that_takes_no_page_is_one_line_before_anything_is_measured(
+    tmp_path: Path, verb: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    out = tmp_path / place
+    assert cli.main([verb, str(tmp_path / "no such runs"), "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"rftlab: cannot write to {out} (") and err.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link"]
+
+
 def test_two_arms_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> None:
     grid(tmp_path, {"uniform": 0.1, "mine": 0.2})
     grid(tmp_path, {"mine": 0.3}, sampler__selector__lam=0.9)

@@ -205,13 +205,22 @@ def labels(axes: Mapping[str, Flat], by: Sequence[str], standard: Flat | None = 
 
 
 def _name(axis: Flat, by: Sequence[str]) -> str:
-    """What an arm is called by its compared keys; a group goes by its ``name`` or the class behind it."""
+    """What an arm is called by its compared keys.
+
+    A group goes by its ``name`` or the class behind it. One that has neither, as ``algo``, lends its own name, and
+    ``labels`` adds what differs within it.
+    """
     told = []
     for key in by:
         if key in axis or f"{key}.name" in axis:
             text = str(axis.get(key, axis.get(f"{key}.name")))
+        elif f"{key}._target_" in axis:
+            text = str(axis[f"{key}._target_"]).rsplit(".", 1)[-1]
+        elif any(under(k, [key]) for k in axis):
+            told.append(key)
+            continue
         else:
-            text = str(axis.get(f"{key}._target_")).rsplit(".", 1)[-1]
+            text = "null"
         told.append(text if len(by) == 1 or key == "sampler" else f"{_short(key)}={text}")
     return ", ".join(told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def outfile(out: object) -> Path:
     except OSError as error:
         raise InputError(f"out={out} cannot be written ({error.strerror}): give a writable place, out=FILE") from error
     return path
+
+
+def outfolder(out: Path) -> Path:
+    """``--out`` as a folder that files can be written to; it need not exist yet. Nothing is left behind.
+
+    Raises ``InputError`` on a place that is no folder and cannot become one.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=next(p for p in (out, *out.absolute().parents) if os.path.lexists(p))):
+            return out
+    except OSError as error:
+        raise InputError(f"cannot write to {out} ({error.strerror}): give a writable place by --out DIR") from error
 
 
 def write(path: Path, text: str) -> None:

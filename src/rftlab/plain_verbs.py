@@ -30,6 +30,14 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _keys(text: str) -> list[str]:
+    """An argument of keys with commas between."""
+    keys = [key.strip() for key in text.split(",")]
+    if not all(keys):
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted keys with commas between, as sampler,algo.lr")
+    return keys
+
+
 def _text(text: str) -> str:
     """An argument that is not empty."""
     if not text.strip():
@@ -93,9 +101,10 @@ def report_verb(args: list[str]) -> int:
     parser.add_argument("run", type=Path, help="a run directory")
     parser.add_argument("--out", type=Path, help="where report.html, report.md and figures/ go; default: RUN")
     chosen = parser.parse_args(args)
+    from rftlab.outfile import outfolder
     from rftlab.pages.run_page import report as write
 
-    print(write(chosen.run, chosen.out))
+    print(write(chosen.run, chosen.out and outfolder(chosen.out)))
     return 0
 
 
@@ -103,7 +112,9 @@ def compare_verb(args: list[str]) -> int:
     """``rftlab compare DIR``."""
     parser = _parser("compare")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with runs, as outputs/NAME")
-    parser.add_argument("--by", default="sampler", metavar="KEY[,KEY]", help="what makes an arm; default: sampler")
+    parser.add_argument(
+        "--by", type=_keys, default="sampler", metavar="KEY[,KEY]", help="what makes an arm; default: sampler"
+    )
     parser.add_argument("--baseline", metavar="ARM", help="the arm to hold the others against; default: uniform")
     parser.add_argument("--endpoint", choices=("auc", "final"), default="auc", help="what the verdict is drawn from")
     parser.add_argument("--allow-mixed", action="store_true", help="compare runs that differ in more than --by too")
@@ -111,9 +122,11 @@ def compare_verb(args: list[str]) -> int:
     parser.add_argument("--wandb", action="store_true", help="log it as a run of W&B, too; offline without a key")
     chosen = parser.parse_args(args)
     from rftlab import compare, verdict_text
+    from rftlab.outfile import outfolder
 
-    by = [key for key in chosen.by.split(",") if key]
-    found = compare.compare(chosen.folders, by, chosen.baseline, chosen.endpoint, chosen.allow_mixed)
+    if chosen.out or chosen.folders[0].is_dir():
+        outfolder(chosen.out or chosen.folders[0])  # before the measuring, which takes long
+    found = compare.compare(chosen.folders, chosen.by, chosen.baseline, chosen.endpoint, chosen.allow_mixed)
     written = compare.write(found, chosen.out or chosen.folders[0], shlex.join(["rftlab", "compare", *args]))
     print("\n".join(verdict_text.terminal(found)))
     print("\n".join(map(str, written)))
