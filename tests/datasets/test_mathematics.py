@@ -145,6 +145,18 @@ def difficult(prompt: str, answer: str, difficulty: float, index: int) -> dict[s
     }
 
 
+def test_a_question_of_deepscaler_that_holds_its_own_answer_is_no_task(tmp_path: Path) -> None:
+    rows = [difficult(f"{i} + 1?", str(i + 1), 50.0, i) for i in range(20)]
+    rows += [
+        difficult(r"He runs $\boxed{ 106 }$ miles.", "106", 50.0, 20),
+        difficult(r"There are $\boxed{\text{336}}$.", "336", 50.0, 21),
+        difficult(r"Put $\boxed{3}$ between the digits.", "4", 50.0, 22),
+    ]
+    found = load("deepscaler", parquet(tmp_path / "deepscaler_uniform_train.parquet", *rows))
+    assert [why for _, why in found.left_out] == [r"holds its own answer in a \boxed{}"] * 2
+    assert sum(len(pool) for pool in found.pools().values()) == 21
+
+
 def test_deepscaler_turns_difficulty_into_pass_rates_and_settles_prompts_that_repeat(tmp_path: Path) -> None:
     rows = [
         difficult("once?", "1", 25.0, 0),

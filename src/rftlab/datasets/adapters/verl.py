@@ -17,7 +17,7 @@ def deepscaler(found: Sequence[Row]) -> list[Row]:
     """``pass_rate`` and ``difficulty`` from ``extra_info.difficulty`` = 100 (1 - passed / 128).
 
     A prompt that was measured more than once has the mean. One that stands there with two answers is a defect, as no
-    one can tell which is right.
+    one can tell which is right; so is one that holds its own answer.
     """
     rows = mapped(found, _with_difficulty)
     same: dict[str, list[Mapping[str, Any]]] = {}
@@ -32,7 +32,15 @@ def _with_difficulty(fields: dict[str, Any]) -> Mapping[str, Any]:
     difficulty = info.get("difficulty") if isinstance(info, dict) else None
     if not isinstance(difficulty, int | float) or not 0 <= difficulty <= 100:
         raise BadRow(f"has {difficulty!r:.40} for 'extra_info.difficulty', wanted a number in [0, 100]")
+    if _told(str(prompt), str((fields.get("reward_model") or {}).get("ground_truth"))):
+        raise BadRow("holds its own answer in a \\boxed{}")
     return fields | {"difficulty": difficulty, "asked": str(prompt), "measured": info.get("index")}
+
+
+def _told(prompt: str, answer: str) -> bool:
+    """Whether the question has its answer filled in: some blanks of the source came with it."""
+    squeezed = "".join(prompt.replace("\\\\", "\\").split())  # the text of a list doubles its backslashes
+    return any(f"\\boxed{{{form}}}" in squeezed for form in ("".join(answer.split()), f"\\text{{{answer}}}"))
 
 
 def _settled(row: Row, same: Sequence[Mapping[str, Any]]) -> Row:
