@@ -96,6 +96,9 @@ def narrow_view(config):
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     root = "/proc"  # a folder that every machine has, and that nothing below is taken from
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    os.mkdir(root + "/tmp")  # first: what is visible may lie in it
+    size = f"size={config['limits']['disk']},nr_inodes=4096,mode=1777"
+    mount("tmpfs", root + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size)
     for path in config["visible"]:
         place = root + path
         os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -109,9 +112,6 @@ def narrow_view(config):
         if os.path.exists(f"/dev/{name}"):
             open(f"{root}/dev/{name}", "x").close()
             mount(f"/dev/{name}", f"{root}/dev/{name}", None, MS_BIND)
-    os.makedirs(root + "/tmp", exist_ok=True)
-    size = f"size={config['limits']['disk']},nr_inodes=4096,mode=1777"
-    mount("tmpfs", root + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size)
     mount(None, root, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
     os.chdir(root)
     call("pivot_root", b".", b".")  # the old root now lies over the new one

@@ -116,6 +116,7 @@ def bwrap(info: int, paths: list[str], disk: int, own_user: bool) -> list[str]:
     else:
         command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--die-with-parent", "--new-session", "--info-fd", str(info)]
+    command += ["--perms", "1777", "--size", str(disk), "--tmpfs", "/tmp"]  # first: what is visible may lie in it
     for folder in dict.fromkeys(str(folder) for path in paths for folder in reversed(Path(path).parents[:-1])):
         command += ["--perms", "755", "--dir", folder]
     for path in paths:
@@ -123,7 +124,7 @@ def bwrap(info: int, paths: list[str], disk: int, own_user: bool) -> list[str]:
     command += ["--perms", "755", "--dir", "/dev"]
     for name in ("null", "zero", "full", "random", "urandom"):
         command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
-    return [*command, "--perms", "1777", "--size", str(disk), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
+    return [*command, "--remount-ro", "/", "--chdir", "/tmp"]
 
 
 def protection() -> str:
