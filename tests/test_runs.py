@@ -1,7 +1,7 @@
 """How runs stand, told from what lies in their directories; ``rftlab runs`` once, as JSON and live."""
 
-import fcntl
 import contextlib
+import fcntl
 import json
 import os
 import pty
