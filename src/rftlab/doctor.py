@@ -65,7 +65,7 @@ def _wandb() -> Check:
     from rftlab.wandb_mirror import has_key
 
     return Check(
-        "wandb", True, "a key is present: online" if has_key() else "no key: offline (send later by wandb sync)"
+        "wandb", True, "a key is present: online" if has_key() else "no key: offline (send later by rftlab sync)"
     )
 
 
