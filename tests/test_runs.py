@@ -209,7 +209,15 @@ def test_the_live_view_follows_and_ends_cleanly_at_an_interrupt(tmp_path: Path) 
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "rftlab", "runs", str(tmp_path), "--watch"]
     env = os.environ | {"TERM": "xterm", "LINES": "30", "COLUMNS": "100"}
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=env,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell runs behind itself
+    )
     os.close(slave)
     try:
         seen = read_until(master, "60 done")
