@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from rftlab.core import InputError, Status, Task, Verdict
 from rftlab.verifiers.base import Verifier
+from rftlab.verifiers.boxes import until_closed
 from rftlab.verifiers.fences import after_thoughts
 from rftlab.verifiers.number import parse_number
 
@@ -152,19 +153,10 @@ def statement(text: str) -> tuple[str, str]:
         return _LEAD.sub("", tail.rstrip().rpartition("\n")[2][-LINE:]), ""
     rest = tail[mark.end() : mark.end() + LINE]
     if mark["box"]:
-        return _until_closed(rest), mark.group()
+        return until_closed(rest), mark.group()
     if mark["tag"]:
         return " ".join(rest.partition("</")[0].split()), mark.group()
     return rest.lstrip(" \t\r\n:=*_").partition("\n")[0], mark.group()
-
-
-def _until_closed(text: str) -> str:
-    depth = 1
-    for brace in re.finditer(r"[{}]", text):
-        depth += 1 if brace.group() == "{" else -1
-        if depth == 0:
-            return text[: brace.start()]
-    return text.partition("\n")[0]
 
 
 def _lettered(said: str, options: tuple[str, ...], mark: str) -> Found:
