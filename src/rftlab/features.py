@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rftlab.cache import cache_dir
 from rftlab.core import InputError, TaskPool
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def features(pool: TaskPool, source: Source, key: Any, cache: Path | None = None
     Raises:
         InputError: the source gave another number of rows than the pool has, or numbers that are not finite.
     """
-    file = (cache or cache_dir()) / f"{pool.fingerprint}-{_digest(key, pool)}.npy"
+    file = (cache or cache_dir("features")) / f"{pool.fingerprint}-{_digest(key, pool)}.npy"
     if (kept := _read(file, len(pool))) is not None:
         return kept
     text = np.asarray(source(pool), np.float32)
@@ -60,11 +61,6 @@ def features(pool: TaskPool, source: Source, key: Any, cache: Path | None = None
     made = np.concatenate([_scaled(text), *_labels(pool)], axis=1).astype(np.float32)
     _write(file, made)
     return made
-
-
-def cache_dir() -> Path:
-    root = os.environ.get("RFTLAB_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "rftlab") / "features"
 
 
 def prompts(pool: TaskPool) -> list[str]:

@@ -22,6 +22,7 @@ from rftlab.engines.base import Engine, Learner, Sampling
 from rftlab.evaluate import Evaluator
 from rftlab.features import features
 from rftlab.profile import with_references
+from rftlab.random_models import is_random
 from rftlab.samplers.build import build_sampler
 from rftlab.samplers.composer import TaskSampler
 from rftlab.verifiers.pool import VerifierPool, build_pool
@@ -58,6 +59,10 @@ class Lab:
             f"{len(self.dataset.eval):,} for evaluation{self.dataset.told()}), sampler {cfg.sampler.name}, "
             f"seed {cfg.seed}"
         ]
+        if is_random(cfg.model.path) and not is_simulated(cfg):
+            lines.append(
+                f"model.path={cfg.model.path}: random weights, to test speed and memory; nothing is learnt"
+            )
         if sampler.filtered.any():
             lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
         if (free := int((~sampler.filtered).sum())) < cfg.budget.prompts:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from rftlab import random_models
 from rftlab.core import InputError
 from rftlab.prompts import first_line, model_source
 
@@ -32,6 +33,8 @@ def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> Any:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    if random_models.is_random(model.path):
+        random_models.weights(model.path)
     try:
         base = AutoModelForCausalLM.from_pretrained(model_source(model.path), revision=model.revision, dtype=dtype)
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rftlab import random_models
 from rftlab.core import InputError, Task, TaskPool
 
 ASSETS = Path(__file__).parent / "assets"
@@ -17,7 +18,9 @@ TOKEN = 64
 
 
 def model_source(path: str) -> str:
-    """``bundled:<name>`` as a folder of this package; anything else as it is."""
+    """``bundled:<name>`` as a folder of this package, ``random:<name>`` as one of the cache; anything else as it is."""
+    if random_models.is_random(path):
+        return str(random_models.folder(path))
     if not path.startswith("bundled:"):
         return path
     folder = ASSETS / path.removeprefix("bundled:")
