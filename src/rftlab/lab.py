@@ -60,9 +60,7 @@ class Lab:
             f"seed {cfg.seed}"
         ]
         if is_random(cfg.model.path) and not is_simulated(cfg):
-            lines.append(
-                f"model.path={cfg.model.path}: random weights, to test speed and memory; nothing is learnt"
-            )
+            lines.append(f"model.path={cfg.model.path}: random weights, to test speed and memory; nothing is learnt")
         if sampler.filtered.any():
             lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
         if (free := int((~sampler.filtered).sum())) < cfg.budget.prompts:
