@@ -80,7 +80,7 @@ def test_gradient_checkpointing_is_memory_only_and_happens(monkeypatch):
 
 def test_the_vocabulary_projection_in_chunks_is_memory_only(monkeypatch):
     whole = gradient()
-    monkeypatch.setattr("rftlab.update.LOGIT_ELEMENTS", 262 * 5)
+    monkeypatch.setattr("rftlab.forward.LOGIT_ELEMENTS", 262 * 5)
     assert close(gradient(), whole)
 
 
@@ -151,7 +151,7 @@ def test_carried_rollouts_of_an_older_version_are_no_alarm():
     groups, picks = batch_of(engine)
     update(policy, groups, picks)
     info = update(policy, [], picks)
-    assert info.metrics["sync/is_weight_max"] == 1.0 and "sync/logp_gap" not in info.metrics
+    assert not any(key.startswith("sync/") for key in info.metrics)
 
 
 def test_a_stale_engine_is_caught_even_when_all_that_is_trained_on_was_carried():

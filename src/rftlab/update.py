@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from rftlab import grpo
 from rftlab.core import Float, Group, Pick
 from rftlab.prompts import Prompts
-
-LOGIT_ELEMENTS = 1 << 26
-"""Largest float32 logits [chunk, V] of an update, in elements; a micro-batch with more is projected in chunks."""
+from rftlab.ranks import Alone
 
 
 @dataclass(frozen=True)
@@ -89,70 +86,99 @@ def canary_rows(generated: Sequence[Group], prompts: Prompts, version: int, coun
     return [row for row in rows if row.fresh][:count]
 
 
-def project(head: Any, hidden: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Log-probs float32 [M] of ``targets`` from hidden states [M, H], never holding logits [M, V] of a large M."""
-
-    def logp(h: Tensor, t: Tensor) -> Tensor:
-        logits = head(h).float()
-        return -torch.nn.functional.cross_entropy(
-            logits if temperature == 1 else logits / temperature, t, reduction="none"
-        )
-
-    size = max(1, LOGIT_ELEMENTS // head.weight.shape[0])
-    if len(targets) <= size:
-        return logp(hidden, targets)
-    chunks = zip(hidden.split(size), targets.split(size), strict=True)
-    return torch.cat([checkpoint(logp, h, t, use_reentrant=False) for h, t in chunks])
+SUMS = (
+    *("loss", "tokens", "padding", "clip_low", "clip_high", "kl", "surprisal"),
+    *("fresh", "gap", "weight", "broken"),
+)
+MAXES = ("gap", "weight")
 
 
 class Totals:
-    """Sums over the micro-batches of an update."""
+    """Sums and maxima over the tokens of an update.
 
-    def __init__(self) -> None:
-        self.loss = self.gap_sum = self.gap_max = self.grad_norm = self.weight_sum = self.weight_max = 0.0
-        self.tokens = self.gap_tokens = self.skipped = 0
-        self.low = self.high = self.kl = self.surprisal = 0.0
-        self.broken = False
-        """The trainer's own log-probs are not finite: then they say nothing of the engine."""
+    They stay on the device until they are asked for: to read a number is to wait for all that was queued before it.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
+        self.maxes = torch.zeros(len(MAXES), device=device)
+        self.grad_norm, self.steps, self.skipped = 0.0, 0, 0
+
+    def reduce(self, ranks: Alone) -> None:
+        """From one rank's share to all."""
+        ranks.sum_(self.sums)
+        ranks.max_(self.maxes)
+
+    def merge(self, later: Totals) -> None:
+        """Takes in an optimiser step that followed."""
+        self.sums = self.sums.to(later.sums.device) + later.sums
+        self.maxes = torch.maximum(self.maxes.to(later.maxes.device), later.maxes)
+        self.grad_norm = later.grad_norm
+        self.steps, self.skipped = self.steps + later.steps, self.skipped + later.skipped
+
+    def add_sync(self, logp: Tensor, engine: Tensor, weight: Tensor, fresh: Tensor) -> None:
+        """Trainer's and engine's log-probs, importance weight, sampled now: [M] each; carried tokens are left out.
+
+        Where the trainer's own log-probs are not finite (``broken``), they say nothing of the engine.
+        """
+        gap, weight = (torch.where(fresh, x, 0.0) for x in ((logp - engine).abs(), weight))
+        broken = (~torch.isfinite(logp)).sum()
+        self._add(fresh=fresh.sum(), gap=gap.sum(), weight=weight.sum(), broken=broken)
+        largest = torch.stack([gap.max(), weight.max()]).float()
+        self.maxes = torch.maximum(self.maxes.to(largest.device), largest)
+
+    def add(self, out: grpo.TokenLoss, logp: Tensor, loss: Tensor, padding: int) -> None:
+        """A micro-batch: its per-token quantities, the log-probs at step start [M], its weighted loss []."""
+        counts = [logp.new_full((), n) for n in (len(logp), padding)]
+        low, high = out.clipped_low.sum(), out.clipped_high.sum()
+        self._add(
+            loss=loss,
+            tokens=counts[0],
+            padding=counts[1],
+            clip_low=low,
+            clip_high=high,
+            kl=out.kl.sum(),
+            surprisal=-logp.sum(),
+        )
+
+    def _add(self, **terms: Tensor) -> None:
+        zero = next(iter(terms.values())).new_zeros((), dtype=torch.float64)
+        new = torch.stack([terms[name].detach().double() if name in terms else zero for name in SUMS])
+        self.sums = self.sums.to(new.device) + new
+
+    def read(self) -> dict[str, float]:
+        """The sums by name."""
+        return dict(zip(SUMS, self.sums.tolist(), strict=True))
 
     @property
     def gap(self) -> float:
         """Mean |logp engine - logp trainer| over the tokens of the present version."""
-        return self.gap_sum / max(1, self.gap_tokens)
+        sums = self.read()
+        return sums["gap"] / max(1.0, sums["fresh"])
 
-    def add_gap(self, logp: Tensor, engine: Tensor, fresh: Tensor) -> None:
-        """Trainer's and engine's log-probs [M]; carried tokens do not count."""
-        self.broken = self.broken or not bool(torch.isfinite(logp).all())
-        gap = (logp - engine).abs()[fresh]
-        if len(gap):
-            self.gap_sum += float(gap.sum())
-            self.gap_max = max(self.gap_max, float(gap.max()))
-            self.gap_tokens += len(gap)
+    def sync_metrics(self) -> dict[str, float]:
+        """How far the engine is from the trainer; nothing when no token of the present version was seen."""
+        sums, (gap, weight) = self.read(), self.maxes.tolist()
+        n = sums["fresh"]
+        if not n:
+            return {}
+        return {
+            "sync/logp_gap": sums["gap"] / n,
+            "sync/logp_gap_max": gap,
+            "sync/is_weight_mean": sums["weight"] / n,
+            "sync/is_weight_max": weight,
+        }
 
-    def add(self, out: grpo.TokenLoss, logp: Tensor) -> None:
-        """The tokens of a micro-batch."""
-        sums = torch.stack([out.is_weight, out.clipped_low.float(), out.clipped_high.float(), out.kl, -logp]).sum(1)
-        weight, low, high, kl, surprisal = sums.tolist()
-        self.tokens += len(logp)
-        self.weight_sum += weight
-        self.weight_max = max(self.weight_max, float(out.is_weight.max()))
-        self.low, self.high, self.kl = self.low + low, self.high + high, self.kl + kl
-        self.surprisal += surprisal
-
-    def gap_metrics(self) -> dict[str, float]:
-        return {"sync/logp_gap": self.gap, "sync/logp_gap_max": self.gap_max} if self.gap_tokens else {}
-
-    def metrics(self, passes: int) -> dict[str, float]:
-        """Means over tokens; the loss is the mean of ``passes`` optimiser steps."""
-        n = max(1, self.tokens)
-        return self.gap_metrics() | {
-            "train/loss": self.loss / passes,
+    def metrics(self) -> dict[str, float]:
+        """Means over tokens; the loss is the mean over optimiser steps."""
+        sums = self.read()
+        n = max(1.0, sums["tokens"])
+        return self.sync_metrics() | {
+            "train/loss": sums["loss"] / max(1, self.steps),
             "train/grad_norm": self.grad_norm,
             "train/skipped": float(self.skipped),
-            "train/kl": self.kl / n,
-            "train/clip_low": self.low / n,
-            "train/clip_high": self.high / n,
-            "train/entropy": self.surprisal / n,
-            "sync/is_weight_mean": self.weight_sum / n,
-            "sync/is_weight_max": self.weight_max,
+            "train/kl": sums["kl"] / n,
+            "train/clip_low": sums["clip_low"] / n,
+            "train/clip_high": sums["clip_high"] / n,
+            "train/entropy": sums["surprisal"] / n,
         }

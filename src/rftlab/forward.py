@@ -1,0 +1,119 @@
+"""From rollouts to the trainer's log-probs, a micro-batch at a time.
+
+On a GPU the host runs ahead of the device: micro-batches are copied from pinned memory without waiting, and nothing
+here reads a number back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rftlab import grpo
+from rftlab.update import Row
+
+LOGIT_ELEMENTS = 1 << 26
+"""Largest float32 logits [chunk, V] of an update, in elements; a micro-batch with more is projected in chunks."""
+
+
+@dataclass(frozen=True)
+class Micro:
+    """A micro-batch on the device: B rows, M completion tokens in all, row after row."""
+
+    ids: Tensor
+    """int64 [B, T], padded on the right."""
+    at: Tensor
+    """int64 [M], the position in the flattened ids that predicts each token."""
+    targets: Tensor
+    """int64 [M], the tokens."""
+    row: Tensor
+    """int64 [M], the row of each token, in [0, B)."""
+    engine: Tensor
+    """float32 [M], log-probs of the engine that sampled them."""
+    advantage: Tensor
+    """float32 [M]"""
+    weight: Tensor
+    """float32 [M], factor of each token's loss."""
+    fresh: Tensor
+    """bool [M], sampled by the present version."""
+    padding: int
+    """Positions of ``ids`` that hold no token."""
+
+
+class Forward:
+    """Log-probs of rollouts under a model with an adapter.
+
+    Args:
+        model: a peft model.
+        pad: id of the padding token.
+        temperature: logits are divided by it, as in sampling.
+        micro_batch_tokens: positions of one forward, padding included.
+    """
+
+    def __init__(self, model: Any, device: torch.device, pad: int, temperature: float, micro_batch_tokens: int) -> None:
+        self.model, self.device, self.pad = model, device, pad
+        self.temperature, self.micro_batch_tokens = temperature, micro_batch_tokens
+        causal = model.get_base_model()
+        self.body, self.head = causal.base_model, causal.get_output_embeddings()
+
+    def micros(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], Micro]]:
+        """Micro-batches of ``rows``, each with the positions of its rows among them."""
+        for batch in grpo.micro_batches([len(r) for r in rows], self.micro_batch_tokens):
+            yield batch, self._micro([rows[i] for i in batch])
+
+    def _micro(self, rows: Sequence[Row]) -> Micro:
+        width = max(len(r) for r in rows)
+        lengths = [len(r.tokens) for r in rows]
+        ids = np.full((len(rows), width), self.pad, np.int64)
+        for i, r in enumerate(rows):
+            ids[i, : len(r.prompt)] = r.prompt
+            ids[i, len(r.prompt) : len(r)] = r.tokens
+        starts = [i * width + len(r.prompt) - 1 for i, r in enumerate(rows)]
+        at = np.concatenate([np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)])
+        whole = np.stack([at, ids.reshape(-1)[at + 1], np.repeat(np.arange(len(rows)), lengths)])
+        parts = np.repeat(np.array([[r.advantage, r.weight, r.fresh] for r in rows], np.float32), lengths, axis=0)
+        engine = np.concatenate([r.engine_logp for r in rows]).astype(np.float32)
+        place, targets, row = self._sent(whole)
+        logp, advantage, weight, fresh = self._sent(np.vstack([engine, parts.T]))
+        padding = ids.size - sum(len(r) for r in rows)
+        return Micro(self._sent(ids), place, targets, row, logp, advantage, weight, fresh.bool(), padding)
+
+    def _sent(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+
+    def logp(self, micro: Micro) -> Tensor:
+        """Log-probs float32 [M] of all completion tokens, with gradient where it is on.
+
+        Rows are padded on the right: with causal attention no padding is ever seen, so no mask is needed. The
+        vocabulary projection is computed on completion positions only.
+        """
+        hidden = self.body(input_ids=micro.ids, use_cache=False).last_hidden_state.flatten(0, 1)
+        return project(self.head, hidden.index_select(0, micro.at), micro.targets, self.temperature)
+
+    def reference(self, micro: Micro) -> Tensor:
+        """The same under the base model: no adapter, no gradient."""
+        with torch.no_grad(), self.model.disable_adapter():
+            return self.logp(micro)
+
+
+def project(head: Any, hidden: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Log-probs float32 [M] of ``targets`` from hidden states [M, H], never holding logits [M, V] of a large M."""
+
+    def logp(h: Tensor, t: Tensor) -> Tensor:
+        logits = head(h).float()
+        return -torch.nn.functional.cross_entropy(
+            logits if temperature == 1 else logits / temperature, t, reduction="none"
+        )
+
+    size = max(1, LOGIT_ELEMENTS // head.weight.shape[0])
+    if len(targets) <= size:
+        return logp(hidden, targets)
+    chunks = zip(hidden.split(size), targets.split(size), strict=True)
+    return torch.cat([checkpoint(logp, h, t, use_reentrant=False) for h, t in chunks])
