@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 class Clock:
     """Seconds by phase, since they were last taken."""
+
+    range: Callable[[str], AbstractContextManager[Any]] = nullcontext
+    """Opened around every phase, with its name: a profiler's ranges."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
@@ -22,7 +25,8 @@ class Clock:
         """Counts the seconds of a block."""
         start = time.perf_counter()
         try:
-            yield
+            with self.range(phase):
+                yield
         finally:
             self._seconds[phase] += time.perf_counter() - start
 

@@ -17,6 +17,7 @@ from rftlab.ledger import spent, step_rollouts, total_rollouts
 from rftlab.measure import completion_rows, group_rows, step_metrics
 from rftlab.run import Run
 from rftlab.signals import Stopped, Stopper
+from rftlab.trace import Trace
 
 EMPTY_STEPS = 3
 """Consecutive steps without a group to train on after which it is said."""
@@ -34,16 +35,17 @@ def train(cfg: DictConfig) -> Path:
             return run.path
         with labs.build(cfg, stopper.poll) as lab:
             run.start(lab)
-            try:
-                loop(lab, run, stopper)
-            except Stopped:
-                run.save(lab)
-                raise
+            with Trace(run.path, run.clock, cfg.tracking.profile, run.console.note) as trace:
+                try:
+                    loop(lab, run, stopper, trace)
+                except Stopped:
+                    run.save(lab)
+                    raise
             run.finish(lab)
     return run.path
 
 
-def loop(lab: Lab, run: Run, stopper: Stopper) -> None:
+def loop(lab: Lab, run: Run, stopper: Stopper, trace: Trace) -> None:
     """Evaluate when due, log, save when due, take a step; all that a resume needs is state of ``run`` and ``lab``."""
     while True:
         run.ended = spent(run.ledger, run.step, lab.cfg.budget)
@@ -60,6 +62,7 @@ def loop(lab: Lab, run: Run, stopper: Stopper) -> None:
         if run.save_due():
             run.save(lab)
         stopper.poll()
+        trace.begin(run.step + 1)
         run.begin_step(lab)
         take_step(lab, run, stopper)
 

@@ -102,6 +102,7 @@ class Tracking:
     init_timeout: float = MISSING
     completions: int = MISSING
     save_completions: int = MISSING
+    profile: bool = MISSING
 
 
 @dataclass
