@@ -230,6 +230,9 @@ def schedule_reads_progress(cfg: DictConfig) -> bool:
 NOT_IDENTITY = (
     *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
     *("model.micro_batch_tokens", "engine.max_rows", "verifier.pool.workers"),
+    *("engine.mode", "engine.max_num_seqs", "engine.gpu_memory_utilization", "engine.kv_cache_gib"),
+    *("engine.sleep_level", "engine.tensor_parallel", "engine.enforce_eager"),
+    *("engine.urls", "engine.adapter_dir", "engine.deadline"),
 )
 """Keys that change where, how fast or how often something is written, not what is learnt. Threads and micro-batches
 move sums in the last bits only, as another machine would."""

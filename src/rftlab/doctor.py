@@ -126,7 +126,7 @@ def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
         for name, p in policy.model.named_parameters():
             if "lora_B" in name:
                 p.normal_(std=0.02, generator=torch.Generator(p.device).manual_seed(cfg.seed))
-    if engine.merged:  # else engine and trainer are one model, and nothing can be stale
+    if engine.separate:  # else engine and trainer are one model, and nothing can be stale
         stale = gap("stale")
         says = f"a changed adapter that the engine has not seen shows: {stale:.2g} nats"
         yield Check("stale", stale > policy.max_gap, says)

@@ -72,6 +72,8 @@ class Engine(Protocol):
 
     LEARNS: bool
     """True: it is its own learner (a simulated world), built from the pools instead of a policy."""
+    separate: bool
+    """It holds weights of its own, which are stale until ``sync``; False = it reads the learner's."""
 
     def generate(self, jobs: Sequence[Job], sampling: Sampling, stream: tuple[Any, ...]) -> list[list[Completion]]:
         """Completions of every job, in order.

@@ -82,6 +82,10 @@ class HFEngine:
                     weights[name].weight.copy_(base + delta)
         self.version = learner.version
 
+    @property
+    def separate(self) -> bool:
+        return self.merged
+
     def truth(self) -> Float | None:
         return None
 

@@ -55,6 +55,7 @@ class SimEngine:
     """
 
     LEARNS = True
+    separate = False
     precision = "float64"
 
     def __init__(
