@@ -11,9 +11,10 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import lru_cache
-from typing import IO, Any
+from typing import Any
 
 from rftlab.core import InputError
+from rftlab.pipes import private_pipes
 
 EQUAL_HASHES = {"PYTHONHASHSEED": "0"}
 """For the environment of a process: sets of texts then have the same order in every process."""
@@ -48,7 +49,7 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def serve() -> None:
     """The life of that process: calls what it is sent until its input ends."""
-    requests, replies = sys.stdin.buffer, _private_output()
+    requests, replies = private_pipes()
     while True:
         try:
             function, arguments = pickle.load(requests)
@@ -62,14 +63,6 @@ def serve() -> None:
             reply = (True, traceback.format_exc())
         pickle.dump(reply, replies)
         replies.flush()
-
-
-def _private_output() -> IO[bytes]:
-    """Standard output under another number; what is printed goes nowhere."""
-    replies = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    return replies
 
 
 @lru_cache(maxsize=1)

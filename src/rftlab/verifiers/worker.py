@@ -17,6 +17,7 @@ import time
 from typing import IO
 
 from rftlab.core import Status, Task, Verdict
+from rftlab.pipes import private_pipes
 from rftlab.verifiers.base import Verifier
 
 OUT_OF_MEMORY = 77
@@ -88,18 +89,6 @@ def send(replies: IO[bytes], line: bytes) -> None:
     """Writes a line at once: from the silence since the last one the parent tells which item hangs."""
     replies.write(line)
     replies.flush()
-
-
-def private_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Standard input and output moved to descriptors that no child inherits; in their place, nothing.
-
-    So a verifier that prints cannot garble the replies, and one that reads cannot eat the requests.
-    """
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    return requests, replies
 
 
 def limit_memory(gib: float | None) -> None:
