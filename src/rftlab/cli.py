@@ -40,6 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     if os.getcwd() not in sys.path:  # a sampler or verifier of one's own beside the command
         sys.path.insert(0, os.getcwd())
+    if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:  # a launcher has started several
+        from rftlab.ranks_run import together
+
+        return together(lambda: _run(args))
+    return _run(args)
+
+
+def _run(args: list[str]) -> int:
     try:
         return _dispatch(args)
     except BrokenPipeError:  # the reader of a pipe has gone: `rftlab samplers | head`
@@ -193,6 +201,11 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
 
 
 def train(_: str, cfg: Any) -> int:
+    if cfg.launcher is not None or cfg.num_processes is not None:
+        from rftlab import ranks_launch
+
+        if (count := ranks_launch.processes(cfg)) > 1:
+            return ranks_launch.launch(cfg, count)
     from rftlab import loop
 
     loop.train(cfg)

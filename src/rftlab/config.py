@@ -65,10 +65,10 @@ RULES: list[_Rule] = [
         "model.micro_batch_tokens",
         "model.lora.r",
     ),
-    *_at_least(1, "budget.tokens", "algo.is_cap"),
+    *_at_least(1, "budget.tokens", "algo.is_cap", "algo.max_is_weight"),
     *_at_least(0, "seed", "eval.seed", "eval.temperature", "eval.top_k", "tracking.completions", "algo.lr", "algo.kl"),
     *_at_least(0, "panel.tasks", "panel.seed", "temperature"),
-    *_at_least(1, "panel.rollouts", "rollouts", "tasks_at_once"),
+    *_at_least(1, "panel.rollouts", "rollouts", "tasks_at_once", "num_processes"),
     *_at_least(0, "algo.warmup_rollouts", "algo.weight_decay", "algo.clip_high"),
     *_above(0, "verifier.pool.deadline", "verifier.pool.memory_gib"),
     *_at_least(-1, "tracking.save_completions"),
@@ -96,8 +96,10 @@ RULES: list[_Rule] = [
     ("name", lambda v: bool(re.fullmatch(r"[\w.\-]+", v)), "letters, digits, '.', '-' and '_' only: it names a folder"),
     ("verifier.name", lambda v: bool(re.fullmatch(r"[\w.\-]*\w[\w.\-]*", v)), "letters, digits, '.', '-' and '_' only"),
     _one_of("algo.loss", "sequence", "token", "dr_grpo"),
+    _one_of("algo.is_weight", "token", "sequence", "none"),
     _one_of("algo.advantage", "group_std", "group_mean"),
     _one_of("model.dtype", "auto", "float32", "bfloat16"),
+    _one_of("launcher", "accelerate"),
     _one_of("tracking.wandb", "auto", "online", "offline", "off"),
 ]
 """(key, what its value must satisfy unless it is null, the same in words)."""
@@ -229,6 +231,7 @@ def schedule_reads_progress(cfg: DictConfig) -> bool:
 
 NOT_IDENTITY = (
     *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
+    *("launcher", "num_processes"),
     *("model.micro_batch_tokens", "engine.max_rows", "verifier.pool.workers"),
     *("engine.mode", "engine.max_num_seqs", "engine.gpu_memory_utilization", "engine.kv_cache_gib"),
     *("engine.sleep_level", "engine.tensor_parallel", "engine.enforce_eager"),

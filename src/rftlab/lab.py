@@ -143,19 +143,18 @@ def prepared(cfg: Any) -> Dataset:
 
 def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[Learner, Engine]:
     """The learner and the engine that samples from it."""
-    make = instantiate(cfg.engine, _partial_=True)
+    from rftlab import ranks
+
     if is_simulated(cfg):
         if cfg.get("init_from"):
             raise InputError("init_from needs a model: a simulated engine has no adapter; leave it out with engine=sim")
-        world = make(pools=list(dataset.pools().values()), seed=cfg.seed)
+        if ranks.current.size > 1:
+            raise InputError(f"engine=sim runs in one process, {ranks.current.size} are here: start it alone")
+        world = instantiate(cfg.engine, _partial_=True)(pools=list(dataset.pools().values()), seed=cfg.seed)
         return world, world
-    import torch
-
     from rftlab.models import check_adapter, stored_config
-    from rftlab.policy import Policy
     from rftlab.prompts import Prompts
 
-    torch.set_num_threads(cfg.threads)
     prompts = Prompts.load(cfg.model.path, cfg.model.revision)
     context = cfg.model.context or stored_config(cfg.model).max_position_embeddings
     for pool in dataset.pools().values():
@@ -163,8 +162,25 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     adapter = adapter_of(cfg.get("init_from"))
     if adapter is not None:
         check_adapter(adapter, cfg.model, train="algo" in cfg)
-    policy = Policy(cfg.model, cfg.get("algo"), prompts, cfg.seed, adapter)
-    return policy, make(policy=policy, poll=poll)
+    if ranks.current.size > 1:
+        from rftlab.ranks_lead import lead
+
+        return lead(cfg, prompts, poll)
+    from rftlab.policy import Policy
+
+    return policy_and_engine(cfg, prompts, poll, Policy)
+
+
+def policy_and_engine(cfg: Any, prompts: Any, poll: Callable[[], None], policy_class: Any) -> tuple[Any, Engine]:
+    """This rank's policy, a ``policy_class``, and the engine that samples from it."""
+    import torch
+
+    from rftlab import ranks
+
+    torch.set_num_threads(cfg.threads)
+    adapter = adapter_of(cfg.get("init_from"))
+    policy = policy_class(cfg.model, cfg.get("algo"), prompts, cfg.seed, adapter, ranks.current)
+    return policy, instantiate(cfg.engine, _partial_=True)(policy=policy, poll=poll)
 
 
 def adapter_of(run: str | None) -> Path | None:

@@ -61,12 +61,14 @@ class Algo:
     advantage: str = MISSING
     clip_low: float = MISSING
     clip_high: float = MISSING
+    is_weight: str = MISSING
     is_cap: float = MISSING
     kl: float = MISSING
     epochs: int = MISSING
     minibatches: int = MISSING
     temperature: float = MISSING
     max_logp_gap: float | None = MISSING
+    max_is_weight: float | None = MISSING
     max_bad_steps: int = MISSING
 
 
@@ -207,6 +209,8 @@ class TrainVerb(_Learning):
     features: Any = MISSING
     references: dict[str, str] = MISSING
     panel: Panel = MISSING
+    launcher: str | None = MISSING
+    num_processes: int | None = MISSING
 
 
 SCHEMAS: dict[str, type] = {

@@ -42,9 +42,13 @@ class LocalLauncher(Launcher):
             raise InputError(f"hydra.launcher.fail_fast={self.fail_fast}: wanted true or false")
         if self.task.sweep.dry:
             return [self._here(list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
-        from rftlab import sweep
+        from rftlab import ranks_launch, sweep
         from rftlab.gpus import slots
 
+        if ranks_launch.inside:
+            raise InputError(
+                "a sweep starts its jobs' ranks itself: leave the launcher in front out, and give launcher=accelerate"
+            )
         if self.config.hydra.job.name != "train":
             raise InputError("hydra/launcher=local is for rftlab train; leave it out")
         seeks = sweep.seeks(self.config.hydra)
@@ -52,7 +56,7 @@ class LocalLauncher(Launcher):
             slots=slots(self.n_jobs, self.gpus, len(job_overrides), self.config),
             fail_fast=self.fail_fast,
             total=None if seeks else len(job_overrides),
-            options=self._options(),
+            options=job_options(self.config.hydra),
             measure=sweep.objective if seeks else None,
         )
         cells = pool.run(self._cells(job_overrides, initial_job_idx), self.task.sweep)
@@ -76,17 +80,6 @@ class LocalLauncher(Launcher):
             config.hydra.job.id = config.hydra.job.num = number
         return config
 
-    def _options(self) -> list[str]:
-        """The rest of a job's command line: where configurations are found, and that it is one run."""
-        options = []
-        for source in self.config.hydra.runtime.config_sources:
-            if source.provider == "command-line":
-                options += ["--config-dir", source.path]
-        if (name := self.config.hydra.job.config_name) != "train":
-            options += ["--config-name", name]
-        kept = [o for o in self.config.hydra.overrides.hydra if not o.lstrip("+~").startswith(OWN)]
-        return [*options, *kept, "hydra.mode=RUN"]
-
     def _here(self, overrides: list[str], number: int) -> JobReturn:
         """A job of a dry run, in this process."""
         return run_job(
@@ -96,6 +89,18 @@ class LocalLauncher(Launcher):
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+
+
+def job_options(hydra: Any) -> list[str]:
+    """What stands on a job's command line beside its overrides: where configurations are found, that it is one run."""
+    options = []
+    for source in hydra.runtime.config_sources:
+        if source.provider == "command-line":
+            options += ["--config-dir", source.path]
+    if (name := hydra.job.config_name) != "train":
+        options += ["--config-name", name]
+    kept = [o for o in hydra.overrides.hydra if not o.lstrip("+~").startswith(OWN)]
+    return [*options, *kept, "hydra.mode=RUN"]
 
 
 def _job_return(cell: Any, seeks: bool) -> JobReturn:

@@ -1,0 +1,87 @@
+"""The ranks beside rank 0: they build a policy and an engine and do what they are told, in silence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rftlab.canary import CanaryError
+from rftlab.core import Completion, InputError
+from rftlab.policy import NonFiniteError, Policy
+from rftlab.prompts import Prompts
+from rftlab.ranks_lead import take_state
+from rftlab.ranks_team import Abandoned, RankLost, Team
+
+SAID = (InputError, CanaryError, NonFiniteError, RankLost)
+"""Errors that rank 0 finds too and says, as they come from equal input or equal sums; or that another rank caused."""
+
+
+def follow(team: Team, terminal: int) -> int:
+    """Does what rank 0 says until it says that this was all; returns the exit status.
+
+    Args:
+        terminal: descriptor of standard error as it was, for tracebacks.
+    """
+    try:
+        _obey(team)
+        team.leave()
+        return 0
+    except BaseException as error:
+        if isinstance(error, SAID):
+            team.outlast()  # said by rank 0, whose end ends this process; else it was found here alone
+        text = "".join(traceback.format_exception(error))
+        os.write(terminal, f"rftlab: rank {team.rank} failed:\n{text}".encode())
+        return 1
+
+
+def hushed() -> int:
+    """Silences this process: no output, no signals but rank 0's word. Returns a descriptor of its standard error."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    sys.stdout.flush()
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    return terminal
+
+
+def _obey(team: Team) -> None:
+    from rftlab.lab import policy_and_engine
+
+    policy: Any = None
+    engine: Any = None
+    while True:
+        match team.heard():
+            case "build", (config,):
+                team.begin()
+                cfg = OmegaConf.create(config)
+                prompts = Prompts.load(cfg.model.path, cfg.model.revision)
+                policy, engine = policy_and_engine(cfg, prompts, team.poll, Policy)
+            case "state", (state,):
+                take_state(policy, state)
+            case "generate", (parts, sampling, stream):
+                team.gather(_generate(engine, parts[team.rank], sampling, stream))
+            case "train", (rows, lr):
+                policy.train(rows, lr)
+            case "gap", (rows,):
+                policy.logps(rows)
+            case "sync", ():
+                engine.sync(policy)
+            case "close", ():
+                engine.close()
+                policy = engine = None
+            case "end", ():
+                return
+
+
+def _generate(engine: Any, *work: Any) -> list[list[Completion]]:
+    try:
+        return engine.generate(*work)
+    except Abandoned:
+        return []

@@ -1,0 +1,60 @@
+"""A process that a launcher has started as one of several: rank 0 runs the command, the others follow it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from rftlab import ranks_launch
+
+LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
+
+
+def together(run: Callable[[], int]) -> int:
+    """Joins the other ranks; on rank 0 does ``run``, elsewhere what rank 0 says. Returns the exit status."""
+    from rftlab.ranks_follow import follow, hushed
+
+    rank = int(os.environ["RANK"])
+    if rank:
+        terminal = hushed()
+    ranks_launch.inside = True
+    folder = os.environ.pop(ranks_launch.REPORT, None)
+    report = Path(folder) if folder and rank == 0 else None
+    if report:
+        _tie(report)
+    _take_gpu()
+    from rftlab import ranks
+    from rftlab.ranks_team import Team
+
+    team = ranks.current = Team()
+    for name in [name for name in os.environ if name.startswith(LAUNCHER_VARIABLES)]:
+        del os.environ[name]  # this process's children are no ranks: an engine's, a sweep's
+    if rank:
+        return follow(team, terminal)
+    try:
+        status = run()
+    except SystemExit as stopped:  # saved, by a signal
+        status = int(stopped.code or 0)
+    in_order = team.leave()
+    if report is None:
+        return status
+    (report / "status").write_text(str(status))
+    return 0 if in_order else 1  # the launcher has a page of text for every other status
+
+
+def _tie(report: Path) -> None:
+    """Tells the command that has started the launcher who rank 0 is, and stops when that command is gone."""
+    from rftlab.lifeline import follow
+
+    (report / "process").write_text(str(os.getpid()))
+    follow(os.open(report / "leash", os.O_RDONLY))
+
+
+def _take_gpu() -> None:
+    """This rank's GPU becomes the only one that it and its engine see."""
+    from rftlab.gpus import visible_gpus
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if len(gpus := visible_gpus()) > local:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[local]
