@@ -48,48 +48,63 @@ def tokens(*values: float, grad: bool = False) -> torch.Tensor:
     return torch.tensor(values, requires_grad=grad)
 
 
-def loss_of(logp, old, engine, advantage, fresh=True, **kw):
-    options = {"clip_low": 0.2, "clip_high": 0.2, "is_cap": 2.0} | kw
-    return grpo.token_loss(logp, old, engine, advantage, fresh=torch.full(logp.shape, fresh), **options)
+def loss_of(logp, old, advantage, weight=None, **kw):
+    options = {"clip_low": 0.2, "clip_high": 0.2} | kw
+    return grpo.token_loss(logp, old, advantage, torch.ones_like(old) if weight is None else weight, **options)
 
 
 def test_on_policy_the_gradient_is_the_policy_gradient():
     logp = tokens(-1.0, -2.0, -0.5, grad=True)
-    out = loss_of(logp, logp.detach(), logp.detach(), tokens(1.0, -2.0, 0.5))
-    out.loss.sum().backward()
+    loss_of(logp, logp.detach(), tokens(1.0, -2.0, 0.5)).loss.sum().backward()
     assert logp.grad.tolist() == [-1.0, 2.0, -0.5]
 
 
-def test_the_importance_weight_is_truncated_and_reported_whole():
+def test_the_importance_weight_multiplies_the_gradient():
     logp = tokens(-1.0, -1.0, grad=True)
-    out = loss_of(logp, logp.detach(), tokens(-1.0 - np.log(5.0), -1.0 + np.log(4.0)), tokens(1.0, 1.0))
-    out.loss.sum().backward()
-    assert out.is_weight.tolist() == pytest.approx([5.0, 0.25])
+    loss_of(logp, logp.detach(), tokens(1.0, 1.0), tokens(2.0, 0.25)).loss.sum().backward()
     assert logp.grad.tolist() == pytest.approx([-2.0, -0.25])
+
+
+def test_importance_weights_are_by_token_or_the_product_over_a_rollout():
+    old, engine = tokens(-1.0, -1.0, -1.0), tokens(-1.0 - np.log(5), -1.0 + np.log(4), -1.0 - np.log(3))
+    row = torch.tensor([0, 0, 1])
+    assert grpo.importance(old, engine, row, form="token").tolist() == pytest.approx([5, 1 / 4, 3])
+    assert grpo.importance(old, engine, row, form="sequence").tolist() == pytest.approx([5 / 4, 5 / 4, 3])
+
+
+def test_sequence_weights_estimate_another_policys_mean_without_bias():
+    """E_engine[w f] = E_old[f] over rollouts of two tokens; by token it is not (the prefix is left out)."""
+    rng = np.random.default_rng(0)
+    engine, old = (
+        rng.dirichlet(np.ones(3), 4),
+        rng.dirichlet(np.ones(3), 4),
+    )  # first token: row 0; second: row 1 + first
+    value = rng.normal(size=(3, 3))
+    found = {"token": 0.0, "sequence": 0.0}
+    for a in range(3):
+        for b in range(3):
+            by = [torch.tensor(np.log([p[0, a], p[1 + a, b]]), dtype=torch.float32) for p in (old, engine)]
+            for form in found:
+                w = grpo.importance(*by, torch.zeros(2, dtype=torch.long), form=form)
+                found[form] += engine[0, a] * engine[1 + a, b] * float(w[1]) * value[a, b]
+    want = sum(old[0, a] * old[1 + a, b] * value[a, b] for a in range(3) for b in range(3))
+    assert found["sequence"] == pytest.approx(want, rel=1e-5)
+    assert found["token"] != pytest.approx(want, rel=1e-2)
 
 
 def test_clipping_stops_the_gradient_on_the_far_side_only():
     old = tokens(-1.0, -1.0, -1.0, -1.0)
     logp = (old + torch.log(tokens(1.5, 1.5, 0.5, 0.5))).detach().requires_grad_()
-    out = loss_of(logp, old, old, tokens(1.0, -1.0, 1.0, -1.0))
+    out = loss_of(logp, old, tokens(1.0, -1.0, 1.0, -1.0))
     out.loss.sum().backward()
     assert logp.grad.tolist() == pytest.approx([0.0, 1.5, -0.5, 0.0])
     assert out.clipped_high.tolist() == [True, False, False, False]
     assert out.clipped_low.tolist() == [False, False, False, True]
 
 
-def test_carried_rollouts_are_measured_against_the_policy_that_sampled_them():
-    engine = tokens(-1.0)
-    logp = tokens(-1.0 + np.log(1.1), grad=True)
-    out = loss_of(logp, logp.detach(), engine, tokens(1.0), fresh=False)
-    out.loss.sum().backward()
-    assert out.is_weight.tolist() == [1.0]
-    assert logp.grad.tolist() == pytest.approx([-1.1])
-
-
 def test_k3_is_zero_at_the_base_and_its_gradient_pulls_back():
     logp = tokens(-1.0, -2.0, grad=True)
-    out = loss_of(logp, logp.detach(), logp.detach(), tokens(0.0, 0.0), ref_logp=tokens(-1.0, -1.0), kl=0.5)
+    out = loss_of(logp, logp.detach(), tokens(0.0, 0.0), ref_logp=tokens(-1.0, -1.0), kl=0.5)
     assert out.kl.tolist() == pytest.approx([0.0, np.e - 2])
     out.loss.sum().backward()
     assert logp.grad.tolist() == pytest.approx([0.0, 0.5 * (1 - np.e)])

@@ -67,6 +67,15 @@ def test_micro_batches_are_memory_only():
     assert close(gradient("model.micro_batch_tokens=40"), gradient("model.micro_batch_tokens=16384"))
 
 
+def test_padding_is_reported():
+    policy, engine = build("model.micro_batch_tokens=16384")
+    groups, picks = batch_of(engine)
+    lengths = [len(r) for r in _rows(policy, groups)]
+    padded = max(lengths) * len(lengths)
+    assert update(policy, groups, picks).metrics["train/padding"] == pytest.approx(1 - sum(lengths) / padded)
+    assert moved("model.micro_batch_tokens=1")[1].metrics["train/padding"] == 0
+
+
 def test_gradient_checkpointing_is_memory_only_and_happens(monkeypatch):
     from transformers import modeling_utils as library
 
@@ -151,7 +160,63 @@ def test_carried_rollouts_of_an_older_version_are_no_alarm():
     groups, picks = batch_of(engine)
     update(policy, groups, picks)
     info = update(policy, [], picks)
-    assert not any(key.startswith("sync/") for key in info.metrics)
+    assert {k for k in info.metrics if k.startswith("sync/")} == {"sync/carried_share"}
+    assert info.metrics["sync/carried_share"] == 1
+
+
+def test_carried_rollouts_are_measured_against_the_policy_that_sampled_them():
+    """Beside fresh ones they leave the engine's metrics alone; their ratio is pi / pi_engine."""
+    policy, engine = build("algo.clip_low=0.0", "algo.clip_high=0.0")
+    old, picks = batch_of(engine, tasks=range(3))
+    update(policy, old, picks)
+    engine.sync(policy)
+    groups, more = batch_of(engine, tasks=range(3, 6), step=2)
+    tokens = [sum(len(c.tokens) for g in part for c in g.completions) for part in (old, groups)]
+    info = update(policy, groups, picks + more)
+    assert info.metrics["sync/carried_share"] == pytest.approx(tokens[0] / sum(tokens))
+    assert abs(info.metrics["sync/is_weight_max"] - 1) < 1e-4 and info.metrics["sync/logp_gap"] < 1e-4
+    assert info.metrics["train/clip_low"] + info.metrics["train/clip_high"] > 0  # 0 if measured against itself
+
+
+def shifted(groups, by):
+    """The same rollouts, their engine's log-probs moved by ``by`` nats a token."""
+    return [replace(g, completions=tuple(replace(c, logps=c.logps - by) for c in g.completions)) for g in groups]
+
+
+def gradient_when_shifted(by, *overrides):
+    policy, engine = build(SGD_LIKE, "algo.max_logp_gap=100", *overrides)
+    groups, picks = batch_of(engine)
+    groups = shifted(groups, by)
+    info = update(policy, groups, [(g, p) for g, (_, p) in zip(groups, picks, strict=True)])
+    moments = [policy.optimizer.state[p]["exp_avg"].flatten() * 10 for p in policy.parameters]
+    return torch.cat(moments), info.metrics, [len(c.tokens) for g in groups for c in g.completions]
+
+
+def test_importance_weights_by_token_and_by_sequence_scale_the_gradient_up_to_their_cap():
+    plain = gradient()
+    found, metrics, lengths = gradient_when_shifted(0.1)
+    assert torch.allclose(found, plain * np.exp(0.1), rtol=1e-3, atol=1e-5)
+    assert metrics["sync/is_weight_mean"] == pytest.approx(np.exp(0.1), rel=1e-4)
+    capped, metrics, _ = gradient_when_shifted(0.1, "algo.is_cap=1.0")
+    assert close(capped, plain) and metrics["sync/is_weight_max"] == pytest.approx(np.exp(0.1), rel=1e-4)
+    ignored, metrics, _ = gradient_when_shifted(0.1, "algo.is_weight=none")
+    assert close(ignored, plain) and metrics["sync/is_weight_max"] == pytest.approx(np.exp(0.1), rel=1e-4)
+    whole, metrics, _ = gradient_when_shifted(0.1, "algo.is_weight=sequence", "algo.is_cap=1e9")
+    assert metrics["sync/is_weight_max"] == pytest.approx(np.exp(0.1 * max(lengths)), rel=1e-3)
+    assert torch.linalg.norm(whole) > torch.linalg.norm(found)
+    _, metrics, _ = gradient_when_shifted(0.1, "algo.minibatches=2", "algo.is_weight=sequence")
+    assert metrics["sync/is_weight_max"] == pytest.approx(np.exp(0.1 * max(lengths)), rel=1e-3)
+
+
+def test_an_importance_weight_above_its_bound_stops_the_run_before_anything_changes():
+    policy, engine = build("algo.max_logp_gap=100", "algo.max_is_weight=2")
+    groups, picks = batch_of(engine)
+    before = weights(policy)
+    moved_groups = shifted(groups, 1.0)
+    with pytest.raises(CanaryError, match=r"importance weight .* is 2.72, wanted at most 2 \(algo.max_is_weight\)"):
+        update(policy, moved_groups, [(g, p) for g, (_, p) in zip(moved_groups, picks, strict=True)])
+    assert torch.equal(weights(policy), before)
+    assert update(policy, groups, picks).metrics["sync/is_weight_max"] < 1.01
 
 
 def test_a_stale_engine_is_caught_even_when_all_that_is_trained_on_was_carried():

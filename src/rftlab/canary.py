@@ -29,13 +29,15 @@ class Canary:
     dtype: torch.dtype
     max_gap: float
     """Of the mean |logp engine - logp trainer|."""
+    max_weight: float | None = None
+    """Of the largest importance weight pi_old / pi_engine, before the cap; None = any."""
 
     @classmethod
     def of(cls, algo: Any, dtype: torch.dtype) -> Canary:
         """As the ``algo`` group says, or by the dtype of the weights."""
         # dividing logits by a low temperature magnifies their rounding
         by_dtype = MAX_LOGP_GAP[dtype] * max(1.0, 1.0 / algo.temperature)
-        return cls(dtype, algo.max_logp_gap if algo.max_logp_gap is not None else by_dtype)
+        return cls(dtype, algo.max_logp_gap if algo.max_logp_gap is not None else by_dtype, algo.max_is_weight)
 
     def check(self, totals: Totals, version: int) -> None:
         """Raises ``CanaryError`` with the reason."""
@@ -45,4 +47,11 @@ class Canary:
                 f"the engine does not sample from the policy that is trained: mean |logp engine - logp trainer| is "
                 f"{totals.gap:.3g} nats a token over {sums['fresh']:.0f} tokens, wanted at most {self.max_gap:g} for "
                 f"{self.dtype} (algo.max_logp_gap); policy version {version}"
+            )
+        largest = float(totals.maxes[1])
+        if self.max_weight is not None and largest > self.max_weight and not sums["broken"]:
+            raise CanaryError(
+                f"an importance weight pi_old / pi_engine is {largest:.3g}, wanted at most {self.max_weight:g} "
+                f"(algo.max_is_weight); the mean |logp engine - logp trainer| is {totals.gap:.3g} nats a token; "
+                f"policy version {version}"
             )

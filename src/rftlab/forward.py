@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from rftlab import grpo
 from rftlab.update import Row
@@ -104,16 +103,34 @@ class Forward:
 
 
 def project(head: Any, hidden: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Log-probs float32 [M] of ``targets`` from hidden states [M, H], never holding logits [M, V] of a large M."""
+    """Log-probs float32 [M] of ``targets`` from hidden states [M, H] and a frozen ``head``, in chunks.
 
-    def logp(h: Tensor, t: Tensor) -> Tensor:
-        logits = head(h).float()
-        return -torch.nn.functional.cross_entropy(
-            logits if temperature == 1 else logits / temperature, t, reduction="none"
-        )
-
+    Logits [M, V] of a large M exist at no time, forward or backward: a chunk's gradient by its hidden states is taken
+    beside its log-probs and waits, as [chunk, H], to be multiplied by what comes back. So the projection is computed
+    once and not a second time in the backward, as under checkpointing.
+    """
     size = max(1, LOGIT_ELEMENTS // head.weight.shape[0])
-    if len(targets) <= size:
-        return logp(hidden, targets)
     chunks = zip(hidden.split(size), targets.split(size), strict=True)
-    return torch.cat([checkpoint(logp, h, t, use_reentrant=False) for h, t in chunks])
+    return torch.cat([_Projection.apply(h, t, head, temperature) for h, t in chunks])
+
+
+class _Projection(torch.autograd.Function):
+    """Log-probs of a chunk; a token's log-prob depends on its own hidden state only, so the sum has all gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, targets: Tensor, head: Any, temperature: float) -> Tensor:
+        wanted = ctx.needs_input_grad[0]
+        with torch.set_grad_enabled(wanted):
+            h = hidden.detach().requires_grad_(wanted)
+            logits = head(h).float()
+            loss = torch.nn.functional.cross_entropy(
+                logits if temperature == 1 else logits / temperature, targets, reduction="none"
+            )
+            if wanted:
+                ctx.save_for_backward(*torch.autograd.grad(loss.sum(), h))
+        return -loss.detach()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return (gradient * -upstream[:, None]).to(gradient.dtype), None, None, None

@@ -1,8 +1,19 @@
 """Group-relative policy optimisation as pure functions of tensors.
 
 Source: GRPO (DeepSeekMath, arXiv:2402.03300), Dr. GRPO (arXiv:2503.20783), truncated importance weights for engines
-whose probabilities differ from the trainer's (Yao et al., "Your efficient RL framework secretly brings you off-policy
-RL training", 2025). What differs here, so that samplers can be compared:
+whose probabilities differ from the trainer's: by token (Yao et al., "Your Efficient RL Framework Secretly Brings You
+Off-Policy RL Training", 2025) and by sequence (Liu et al., "When Speed Kills Stability: Demystifying RL Collapse from
+the Inference-Training Mismatch", 2025).
+
+Three probabilities of a token meet in the loss, and two quotients:
+
+- pi_engine: the engine's that sampled it. pi_old: the trainer's of the same version, before the step. pi: the
+  trainer's now.
+- pi_old / pi_engine is the importance weight: two programs, one policy. It is truncated and has no gradient.
+- pi / pi_old is the ratio: one program, a policy that moves. It is clipped and carries the gradient.
+- A carried rollout was sampled by an older version, whose trainer log-probs are gone: pi_engine stands for its pi_old.
+
+What differs here, so that samplers can be compared:
 
 - The denominator is fixed: 1 / (P G), whatever number of groups or rollouts a sampler delivers. A step with fewer live
   groups has a smaller gradient. Under SGD that is a smaller step; AdamW rescales a constant share away and sees only
@@ -55,13 +66,30 @@ def rollout_weight(
     return (group_size / picked) / (target_groups * group_size) / divisor
 
 
+def importance(old_logp: Tensor, engine_logp: Tensor, row: Tensor, *, form: str) -> Tensor:
+    """Importance weights float32 [M] of the tokens, before the cap.
+
+    Args:
+        old_logp: float32 [M], the trainer's log-probs at step start, no gradient; equal to ``engine_logp`` where a
+            rollout is carried, whose weight is 1.
+        engine_logp: float32 [M], the sampling engine's.
+        row: int64 [M], the rollout of each token, in [0, B).
+        form: ``token``: pi_old / pi_engine of the token: low variance, biased, as a token's weight leaves out its
+            prefix. ``sequence``: the product of these over the rollout, at each of its tokens: exact before the cap,
+            and the longer the rollout the larger its variance. ``none``: not used in the loss, measured by token.
+    """
+    log_weight = old_logp - engine_logp
+    if form == "sequence":
+        total = log_weight.new_zeros(len(row)).index_add_(0, row, log_weight)  # at most as many rollouts as tokens
+        log_weight = total.index_select(0, row)
+    return log_weight.exp()
+
+
 @dataclass(frozen=True)
 class TokenLoss:
     """Per-token quantities [M] of a micro-batch, M = all its completion tokens."""
 
     loss: Tensor
-    is_weight: Tensor
-    """pi_old / pi_engine, before the cap."""
     clipped_low: Tensor
     clipped_high: Tensor
     kl: Tensor
@@ -70,32 +98,26 @@ class TokenLoss:
 def token_loss(
     logp: Tensor,
     old_logp: Tensor,
-    engine_logp: Tensor,
     advantage: Tensor,
+    weight: Tensor,
     *,
-    fresh: Tensor,
     clip_low: float,
     clip_high: float,
-    is_cap: float,
     ref_logp: Tensor | None = None,
     kl: float = 0.0,
 ) -> TokenLoss:
-    """The clipped surrogate per token, not yet weighted or summed.
+    """The clipped surrogate per token, not yet multiplied by the rollout's weight or summed.
 
     Args:
         logp: float32 [M], log pi(token), with gradient.
-        old_logp: float32 [M], the trainer's log-prob at step start, no gradient.
-        engine_logp: float32 [M], the sampling engine's log-prob.
+        old_logp: float32 [M], the trainer's log-prob at step start, no gradient; of a carried rollout the engine's.
         advantage: float32 [M], the rollout's advantage at each of its tokens.
-        fresh: bool [M], sampled by the present version. Carried rollouts have no trainer log-prob of their time: the
-            engine's is their pi_old, and their importance weight is 1.
+        weight: float32 [M], the truncated importance weight.
         ref_logp: float32 [M], log-prob of the base model (adapter off); needed when ``kl`` > 0.
     """
-    old = torch.where(fresh, old_logp, engine_logp)
-    weight = torch.exp(old - engine_logp)
-    ratio = torch.exp(logp - old)
+    ratio = torch.exp(logp - old_logp)
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    loss = -weight.clamp(max=is_cap) * torch.minimum(ratio * advantage, clipped * advantage)
+    loss = -weight * torch.minimum(ratio * advantage, clipped * advantage)
     penalty = torch.zeros_like(logp)
     if ref_logp is not None:
         gap = ref_logp - logp
@@ -103,7 +125,6 @@ def token_loss(
         loss = loss + kl * penalty
     return TokenLoss(
         loss=loss,
-        is_weight=weight,
         clipped_low=(ratio < 1 - clip_low) & (advantage < 0),
         clipped_high=(ratio > 1 + clip_high) & (advantage > 0),
         kl=penalty.detach(),

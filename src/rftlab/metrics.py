@@ -63,12 +63,14 @@ CATALOGUE: dict[str, Metric] = {
     "train/entropy": Metric("nat", "none", "Mean surprisal of the sampled tokens: estimates the entropy."),
     "train/advantage_abs": Metric("1", "none", "Mean absolute advantage of the rollouts trained on."),
     "train/live_rollouts": Metric("rollouts", "up", "Rollouts with a non-zero advantage."),
+    "train/padding": Metric("share", "down", "Positions of the update's forwards that hold no token."),
     "train/skipped": Metric("steps", "down", "Optimiser steps left out because loss or gradient was not finite."),
     # is the engine sampling from the policy that is trained?
     "sync/logp_gap": Metric("nat", "down", "The canary: mean |log-prob of engine - of trainer| on sampled tokens."),
     "sync/logp_gap_max": Metric("nat", "down", "The largest such difference."),
-    "sync/is_weight_mean": Metric("1", "none", "Mean importance weight between trainer and engine, before the cap."),
+    "sync/is_weight_mean": Metric("1", "none", "Mean importance weight pi_old / pi_engine of a token, uncapped."),
     "sync/is_weight_max": Metric("1", "down", "Largest such weight, before the cap."),
+    "sync/carried_share": Metric("share", "none", "Trained tokens of an older version: not in the rows above."),
     # does the sampler's belief hold? (only samplers that predict)
     "panel/spearman": Metric("1", "up", "Rank correlation of predicted and observed pass rates on the fixed panel."),
     "panel/mae": Metric("share", "down", "Mean |predicted - observed| rate there, the noise of rollouts included."),

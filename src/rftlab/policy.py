@@ -18,7 +18,7 @@ from rftlab import grpo
 from rftlab.canary import Canary, CanaryError
 from rftlab.core import Group, Pick, UpdateInfo
 from rftlab.engines.keyed import row_key
-from rftlab.forward import Forward
+from rftlab.forward import Forward, Micro
 from rftlab.models import device_of_choice, dtype_of, load_base, with_adapter
 from rftlab.prompts import Prompts
 from rftlab.ranks import Alone
@@ -181,30 +181,33 @@ class Policy:
         for batch, micro in self.forward.micros(rows):
             logp = self.forward.logp(micro)
             before = torch.cat([old[i] for i in batch]) if old else logp.detach()
-            weight = torch.exp(before - micro.engine)
+            weight = self._weight(before, micro)
             if not old:
                 totals.add_sync(before, micro.engine, weight, micro.fresh)
             out = grpo.token_loss(
                 logp,
-                before,
-                micro.engine,
+                torch.where(micro.fresh, before, micro.engine),
                 micro.advantage,
-                fresh=micro.fresh,
+                torch.ones_like(weight) if self.algo.is_weight == "none" else weight.clamp(max=self.algo.is_cap),
                 clip_low=self.algo.clip_low,
                 clip_high=self.algo.clip_high,
-                is_cap=self.algo.is_cap,
                 ref_logp=self.forward.reference(micro) if self.algo.kl > 0 else None,
                 kl=self.algo.kl,
             )
             loss = (out.loss * micro.weight).sum() * self.algo.minibatches
             loss.backward()
-            totals.add(out, before, loss, micro.padding)
+            totals.add(out, before, loss, micro.fresh, micro.ids.numel(), micro.padding)
         self._switch(False)
         self.ranks.sum_(gradient)
         totals.reduce(self.ranks)
         self.canary.check(totals, self.version)
         self._step(gradient, totals)
         return totals
+
+    def _weight(self, logp: Tensor, micro: Micro) -> Tensor:
+        """The importance weights [M] before the cap, ``logp`` being the trainer's at step start."""
+        old = torch.where(micro.fresh, logp, micro.engine)
+        return grpo.importance(old, micro.engine, micro.row, form=self.algo.is_weight)
 
     def _step(self, gradient: Tensor, totals: Totals) -> None:
         """Moves the weights, unless loss or gradient is not finite."""
@@ -257,7 +260,7 @@ class Policy:
         with torch.no_grad():
             for batch, micro in self.forward.micros(rows):
                 logp = self.forward.logp(micro)
-                totals.add_sync(logp, micro.engine, torch.exp(logp - micro.engine), micro.fresh)
+                totals.add_sync(logp, micro.engine, self._weight(logp, micro), micro.fresh)
                 found |= zip(batch, logp.split([len(rows[i].tokens) for i in batch]), strict=True)
         return [found[i] for i in range(len(rows))]
 

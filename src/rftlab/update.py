@@ -86,11 +86,9 @@ def canary_rows(generated: Sequence[Group], prompts: Prompts, version: int, coun
     return [row for row in rows if row.fresh][:count]
 
 
-SUMS = (
-    *("loss", "tokens", "padding", "clip_low", "clip_high", "kl", "surprisal"),
-    *("fresh", "gap", "weight", "broken"),
-)
-MAXES = ("gap", "weight")
+SYNC = ("fresh", "gap", "weight", "broken")
+LOSS = ("loss", "tokens", "carried", "positions", "padding", "clip_low", "clip_high", "kl", "surprisal")
+SUMS = (*SYNC, *LOSS)
 
 
 class Totals:
@@ -101,7 +99,8 @@ class Totals:
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
-        self.maxes = torch.zeros(len(MAXES), device=device)
+        self.maxes = torch.zeros(2, device=device)
+        """Of |logp engine - logp trainer| and of the importance weight."""
         self.grad_norm, self.steps, self.skipped = 0.0, 0, 0
 
     def reduce(self, ranks: Alone) -> None:
@@ -111,8 +110,8 @@ class Totals:
 
     def merge(self, later: Totals) -> None:
         """Takes in an optimiser step that followed."""
-        self.sums = self.sums.to(later.sums.device) + later.sums
-        self.maxes = torch.maximum(self.maxes.to(later.maxes.device), later.maxes)
+        self.sums = self.sums + later.sums
+        self.maxes = torch.maximum(self.maxes, later.maxes)
         self.grad_norm = later.grad_norm
         self.steps, self.skipped = self.steps + later.steps, self.skipped + later.skipped
 
@@ -121,30 +120,25 @@ class Totals:
 
         Where the trainer's own log-probs are not finite (``broken``), they say nothing of the engine.
         """
-        gap, weight = (torch.where(fresh, x, 0.0) for x in ((logp - engine).abs(), weight))
-        broken = (~torch.isfinite(logp)).sum()
-        self._add(fresh=fresh.sum(), gap=gap.sum(), weight=weight.sum(), broken=broken)
-        largest = torch.stack([gap.max(), weight.max()]).float()
-        self.maxes = torch.maximum(self.maxes.to(largest.device), largest)
+        seen = torch.stack([(logp - engine).abs(), weight]).where(fresh, 0.0)
+        counts = torch.stack([fresh, ~torch.isfinite(logp)]).sum(1)
+        self._move_to(logp.device)
+        self.sums[: len(SYNC)] += torch.cat([counts[:1], seen.sum(1).double(), counts[1:]])
+        self.maxes = torch.maximum(self.maxes, seen.amax(1))
 
-    def add(self, out: grpo.TokenLoss, logp: Tensor, loss: Tensor, padding: int) -> None:
-        """A micro-batch: its per-token quantities, the log-probs at step start [M], its weighted loss []."""
-        counts = [logp.new_full((), n) for n in (len(logp), padding)]
-        low, high = out.clipped_low.sum(), out.clipped_high.sum()
-        self._add(
-            loss=loss,
-            tokens=counts[0],
-            padding=counts[1],
-            clip_low=low,
-            clip_high=high,
-            kl=out.kl.sum(),
-            surprisal=-logp.sum(),
-        )
+    def add(self, out: grpo.TokenLoss, logp: Tensor, loss: Tensor, fresh: Tensor, positions: int, padding: int) -> None:
+        """A micro-batch: its quantities by token, the log-probs at step start [M], its weighted loss [].
 
-    def _add(self, **terms: Tensor) -> None:
-        zero = next(iter(terms.values())).new_zeros((), dtype=torch.float64)
-        new = torch.stack([terms[name].detach().double() if name in terms else zero for name in SUMS])
-        self.sums = self.sums.to(new.device) + new
+        ``positions`` are those of its forward, ``padding`` of them hold no token.
+        """
+        tokens = [x.float() for x in (~fresh, out.clipped_low, out.clipped_high, out.kl, -logp)]
+        carried, *others = torch.stack(tokens).sum(1)
+        counts = [loss.new_full((), n) for n in (len(logp), positions, padding)]
+        self._move_to(logp.device)
+        self.sums[len(SYNC) :] += torch.stack([loss.detach(), counts[0], carried, *counts[1:], *others])
+
+    def _move_to(self, device: torch.device) -> None:
+        self.sums, self.maxes = self.sums.to(device), self.maxes.to(device)
 
     def read(self) -> dict[str, float]:
         """The sums by name."""
@@ -181,4 +175,6 @@ class Totals:
             "train/clip_low": sums["clip_low"] / n,
             "train/clip_high": sums["clip_high"] / n,
             "train/entropy": sums["surprisal"] / n,
+            "train/padding": sums["padding"] / max(1.0, sums["positions"]),
+            "sync/carried_share": sums["carried"] / n,
         }
