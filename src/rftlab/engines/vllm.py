@@ -4,9 +4,9 @@ The adapter is never merged into vLLM's weights. Every hand-over writes it to a 
 and number: vLLM serves what it has cached for a number it knows, whatever the folder holds by then. So a swap costs the
 size of the adapter, the base stays exact, and the prefix cache, which is keyed by the name, cannot mix versions.
 
-Randomness is keyed, as in every engine here, but by request: rollout k of a task gets the seed ``key(stream, task) + k``
-and vLLM draws a request's tokens from a generator of that seed. A rollout does not depend on what else is asked, on the
-number of its siblings or on their order; the logits do in their last bits, as vLLM's kernels depend on the batch.
+Randomness is keyed, as in every engine here, but by request: rollout k of a task has the seed ``key(stream, task) + k``
+and vLLM draws its tokens from a generator of that seed. A rollout does not depend on what else is asked, on the number
+of its siblings or on their order; the logits do in their last bits, as vLLM's kernels depend on the batch.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class VLLMEngine:
 
 
 def seed(stream: tuple[Any, ...], job: Job) -> int:
-    """The seed of a job's first rollout, in [0, 2^62): the task's key plus the ordinal, as vLLM counts on from there."""
+    """Of a job's first rollout: the task's key in [0, 2^62) plus the ordinal, as vLLM counts on from there."""
     return (row_key(stream, job.task.id, 0) >> 2) + job.first
 
 

@@ -33,7 +33,7 @@ def install(torch: str) -> str:
     if major_minor not in BUILT_FOR:
         newest = next(iter(BUILT_FOR.items()))
         return (
-            f"no vLLM is known for it; run: pip install \"torch=={newest[0]}.*\" vllm=={newest[1]}, or choose engine=hf"
+            f'no vLLM is known for it; run: pip install "torch=={newest[0]}.*" vllm=={newest[1]}, or choose engine=hf'
         )
     version = BUILT_FOR[major_minor]
     if torch.endswith("+cpu"):  # its torchvision and torchaudio are CUDA builds that break the import of peft

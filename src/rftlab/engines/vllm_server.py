@@ -1,0 +1,228 @@
+"""vLLM as servers: one or several ``vllm serve`` processes, on this machine or others, spoken to over HTTP.
+
+How a server uses several GPUs is its own affair (``--tensor-parallel-size``, ``--data-parallel-size``); here it is an
+address. Adapters travel through a folder that all of them see, rollouts come back as token ids.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import urllib3
+
+from rftlab.canary import MAX_LOGP_GAP
+from rftlab.core import InputError, Task
+from rftlab.engines.base import Sampling
+from rftlab.engines.vllm import Ask, Sampled
+from rftlab.policy import Policy
+from rftlab.prompts import first_line, model_source
+
+AT_ONCE = 64
+"""Requests to one server at a time; more wait here instead of there."""
+UNREACHABLE = 0
+RETRIED = (UNREACHABLE, 408, 429, 502, 503, 504)
+CONNECT = 10.0
+"""Seconds to wait for a connection."""
+PROBE = Task("probe", 0, ({"role": "user", "content": "What is 3 + 4? Then count from 1 to 9."},), "7")
+PROBE_TOKENS = 16
+
+
+class ServerError(InputError):
+    """A server cannot be used: not there, started otherwise, or with another model."""
+
+
+class Servers:
+    """``Backend`` of running servers.
+
+    Args:
+        policy: whose adapter is served.
+        stops: ids of the stop tokens.
+        urls: of the servers, e.g. ``http://localhost:8000``.
+        deadline: seconds after which a request that gets no answer ends the run.
+    """
+
+    def __init__(
+        self, policy: Policy, stops: list[int], poll: Callable[[], None], *, urls: Sequence[str], deadline: float
+    ) -> None:
+        if not urls:
+            raise InputError("engine.mode=server needs the servers' addresses: engine.urls=[http://localhost:8000]")
+        self.policy, self.stops, self.poll, self.deadline = policy, stops, poll, deadline
+        self.urls = [url.rstrip("/").removesuffix("/v1") for url in urls]
+        self._adapter: str | None = None
+        self._closing = threading.Event()
+        self._http = urllib3.PoolManager(maxsize=AT_ONCE, retries=False)
+        for url in self.urls:
+            self._reachable(url)
+        self._threads = ThreadPoolExecutor(AT_ONCE * len(self.urls), "server")
+
+    def load(self, name: str, number: int, folder: Path) -> None:
+        """Loads the adapter everywhere, then forgets the one before. The first one is probed."""
+        for url in self.urls:
+            status, said = self._post(url, "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
+            if status != 200:
+                raise ServerError(self._not_loaded(url, status, said))
+        old, self._adapter = self._adapter, name
+        for url in self.urls:
+            if old is None:
+                self._probe(url)
+            else:
+                self._post(url, "/v1/unload_lora_adapter", {"lora_name": old})
+
+    def complete(self, asks: Sequence[Ask], sampling: Sampling) -> list[list[Sampled]]:
+        load = dict.fromkeys(self.urls, 0)
+        futures = []
+        for ask in asks:
+            url = min(load, key=load.__getitem__)  # rollouts are shared out evenly
+            load[url] += ask.n
+            futures.append(self._threads.submit(self._completions, url, ask, sampling))
+        self._wait(futures)
+        return [future.result() for future in futures]
+
+    def _wait(self, futures: Sequence[Future[Any]]) -> None:
+        """Until all are done; a poll that raises, or a failure, cancels what has not begun."""
+        left = set(futures)
+        try:
+            while left:
+                done, left = wait(left, timeout=0.1)
+                for future in done:
+                    future.result()
+                self.poll()
+        except BaseException:
+            for future in left:
+                future.cancel()
+            raise
+
+    def _completions(self, url: str, ask: Ask, sampling: Sampling) -> list[Sampled]:
+        body = {
+            "model": self._adapter,
+            "prompt": ask.prompt,
+            "n": ask.n,
+            "seed": ask.seed,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "min_p": 0.0,
+            # left out, the server takes these from the model's own generation settings
+            "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "max_tokens": sampling.max_new_tokens,
+            "stop_token_ids": self.stops,
+            "logprobs": 0,
+            "return_token_ids": True,
+        }
+        status, said = self._post(url, "/v1/completions", body)
+        if status != 200:
+            raise ServerError(f"engine.urls: {url} answered {status} to a request for completions: {_message(said)}")
+        choices = sorted(json.loads(said)["choices"], key=lambda choice: choice["index"])
+        return [_sampled(choice) for choice in choices]
+
+    def _post(self, url: str, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and content of the answer. Asking again does no harm: the seed is in the request."""
+        end, pause = time.monotonic() + self.deadline, 0.1
+        while True:
+            status, said = self._once(url + path, body, max(0.1, end - time.monotonic()))
+            if status not in RETRIED:
+                return status, said
+            if time.monotonic() + pause > end or self._closing.wait(pause):
+                raise ServerError(
+                    f"engine.urls: {url} gave no answer in engine.deadline={self.deadline:g} seconds (status {status}: "
+                    f"{_message(said)}); start it again, then the same command goes on from the last checkpoint"
+                )
+            pause = min(2 * pause, 10.0)
+
+    def _once(self, address: str, body: dict[str, Any], seconds: float) -> tuple[int, bytes]:
+        timeout = urllib3.Timeout(connect=min(CONNECT, seconds), read=seconds)
+        try:
+            reply = self._http.request("POST", address, json=body, timeout=timeout, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            return UNREACHABLE, first_line(error).encode()
+        return reply.status, reply.data
+
+    def _reachable(self, url: str) -> None:
+        """Raises ``ServerError`` unless a server listens."""
+        try:
+            reply = self._http.request("GET", url + "/v1/models", timeout=urllib3.Timeout(CONNECT), redirect=False)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise ServerError(
+                f"engine.urls: no server answers at {url} ({first_line(error)}); {self._start()}"
+            ) from error
+        if reply.status != 200:
+            raise ServerError(f"engine.urls: {url}/v1/models answered {reply.status}, wanted a vLLM; {self._start()}")
+
+    def _start(self) -> str:
+        """The command that starts a fitting server."""
+        policy = self.policy
+        lora = policy.model.peft_config["default"]
+        return (
+            f"start one by: VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {model_source(policy.cfg.path)} "
+            f"--dtype {policy.precision} --enable-lora --max-lora-rank {max(8, lora.r)} "
+            "--logprobs-mode processed_logprobs"
+        )
+
+    def _not_loaded(self, url: str, status: int, said: bytes) -> str:
+        if b'"detail"' in said and status == 404:  # the address does not exist at all
+            return f"engine.urls: {url} does not load adapters; {self._start()}"
+        return (
+            f"engine.urls: {url} could not load the adapter ({status}: {_message(said)}); give engine.adapter_dir=DIR, "
+            "a folder that it sees too, and start it with a --max-lora-rank of at least model.lora.r"
+        )
+
+    def _probe(self, url: str) -> None:
+        """Raises ``ServerError`` when log-probs of a fixed prompt are not the trainer's.
+
+        A name says little: a server may hold other weights under the same one.
+        """
+        policy = self.policy
+        temperature = policy.algo.temperature if policy.algo is not None else 1.0
+        prompt = policy.prompts.ids(PROBE)
+        (one,) = self._completions(url, Ask(prompt.tolist(), 1, 0), Sampling(PROBE_TOKENS, temperature))
+        ids = torch.from_numpy(np.concatenate([prompt, one.tokens]).astype(np.int64)).to(policy.device)
+        with torch.no_grad():
+            logits = policy.model(input_ids=ids[None]).logits[0, len(prompt) - 1 : -1].float() / temperature
+        wanted = torch.log_softmax(logits, -1).gather(1, ids[len(prompt) :, None])[:, 0].cpu().numpy()
+        gap = float(np.abs(wanted - one.logps).mean())
+        bound = 10 * MAX_LOGP_GAP[policy.dtype] * max(1.0, 1.0 / temperature)  # few tokens; the canary is stricter
+        if not gap <= bound:
+            raise ServerError(
+                f"engine.urls: {url} serves another model than model.path={policy.cfg.path}, or not in the same way: "
+                f"over {len(one.tokens)} tokens after a fixed prompt its log-probs are {gap:.2g} nats from the "
+                f"trainer's, wanted at most {bound:.2g}; {self._start()}"
+            )
+
+    def close(self) -> None:
+        self._closing.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for url in self.urls if self._adapter else ():
+            body = {"lora_name": self._adapter}
+            try:
+                self._http.request("POST", f"{url}/v1/unload_lora_adapter", json=body, timeout=CONNECT)
+            except urllib3.exceptions.HTTPError:
+                continue  # a server that is gone has nothing to forget
+        self._http.clear()
+
+
+def _sampled(choice: dict[str, Any]) -> Sampled:
+    if choice["finish_reason"] not in ("stop", "length"):
+        raise RuntimeError(f"the server ended a rollout with {choice['finish_reason']!r}")
+    logps = np.asarray(choice["logprobs"]["token_logprobs"], np.float32)
+    return Sampled(np.asarray(choice["token_ids"], np.int32), logps, choice["finish_reason"] == "stop")
+
+
+def _message(said: bytes) -> str:
+    """What an error answer says, in one line."""
+    text = said.decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+        text = str(found.get("error", found).get("message", found))
+    except (ValueError, AttributeError):
+        pass
+    return " ".join(text.split())[:300]
