@@ -98,6 +98,8 @@ RULES: list[_Rule] = [
     _one_of("algo.loss", "sequence", "token", "dr_grpo"),
     _one_of("algo.is_weight", "token", "sequence", "none"),
     _one_of("algo.advantage", "group_std", "group_mean"),
+    _one_of("model.attention", "sdpa", "eager", "flash_attention_2"),
+    _one_of("model.quantize", "8bit", "4bit"),
     _one_of("model.dtype", "auto", "float32", "bfloat16"),
     _one_of("launcher", "accelerate"),
     _one_of("tracking.wandb", "auto", "online", "offline", "off"),
@@ -232,6 +234,7 @@ def schedule_reads_progress(cfg: DictConfig) -> bool:
 NOT_IDENTITY = (
     *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
     *("launcher", "num_processes"),
+    *("model.gradient_checkpointing", "model.attention", "model.compile", "model.liger"),
     *("model.micro_batch_tokens", "engine.max_rows", "verifier.pool.workers"),
     *("engine.mode", "engine.max_num_seqs", "engine.gpu_memory_utilization", "engine.kv_cache_gib"),
     *("engine.sleep_level", "engine.tensor_parallel", "engine.enforce_eager"),

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from rftlab import grpo
+from rftlab.base_options import liger_projection
+from rftlab.core import InputError
 from rftlab.update import Row
 
 LOGIT_ELEMENTS = 1 << 26
@@ -50,16 +52,24 @@ class Forward:
 
     Args:
         model: a peft model.
+        cfg: the ``model`` group of the configuration.
         pad: id of the padding token.
         temperature: logits are divided by it, as in sampling.
-        micro_batch_tokens: positions of one forward, padding included.
     """
 
-    def __init__(self, model: Any, device: torch.device, pad: int, temperature: float, micro_batch_tokens: int) -> None:
+    def __init__(self, model: Any, cfg: Any, device: torch.device, pad: int, temperature: float) -> None:
         self.model, self.device, self.pad = model, device, pad
-        self.temperature, self.micro_batch_tokens = temperature, micro_batch_tokens
+        self.temperature, self.micro_batch_tokens = temperature, cfg.micro_batch_tokens
         causal = model.get_base_model()
         self.body, self.head = causal.base_model, causal.get_output_embeddings()
+        if self.head.weight.requires_grad or hasattr(self.head, "base_layer"):
+            raise InputError(
+                f"model.lora.targets={cfg.lora.targets} adapts the vocabulary projection, which the update takes as "
+                "frozen; all-linear leaves it out"
+            )
+        if cfg.compile:  # beside the model, whose names in files stay as they are
+            self.body = torch.compile(self.body, dynamic=True)
+        self.project = liger_projection() if cfg.liger else project
 
     def micros(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], Micro]]:
         """Micro-batches of ``rows``, each with the positions of its rows among them."""
@@ -94,7 +104,7 @@ class Forward:
         vocabulary projection is computed on completion positions only.
         """
         hidden = self.body(input_ids=micro.ids, use_cache=False).last_hidden_state.flatten(0, 1)
-        return project(self.head, hidden.index_select(0, micro.at), micro.targets, self.temperature)
+        return self.project(self.head, hidden.index_select(0, micro.at), micro.targets, self.temperature)
 
     def reference(self, micro: Micro) -> Tensor:
         """The same under the base model: no adapter, no gradient."""

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from rftlab import random_models
+from rftlab.base_options import check_base_options, load_options
 from rftlab.core import InputError
 from rftlab.prompts import first_line, model_source
 
@@ -33,10 +34,12 @@ def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> Any:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    check_base_options(model, dtype, device)
     if random_models.is_random(model.path):
         random_models.weights(model.path)
     try:
-        base = AutoModelForCausalLM.from_pretrained(model_source(model.path), revision=model.revision, dtype=dtype)
+        options = {"revision": model.revision, "dtype": dtype, **load_options(model, device)}
+        base = AutoModelForCausalLM.from_pretrained(model_source(model.path), **options)
     except (OSError, ValueError) as error:
         raise InputError(_not_loaded(model.path, error)) from error
     for setting in LOGIT_TRANSFORMS:
@@ -45,7 +48,8 @@ def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> Any:
                 f"model.path={model.path} has {setting}={getattr(base.config, setting)}, which the update does not "
                 "apply: its log-probs would not be the model's; choose a model without it"
             )
-    return base.to(device).eval().requires_grad_(False)
+    placed = base if model.quantize else base.to(device)
+    return placed.eval().requires_grad_(False)
 
 
 def stored_config(model: Any) -> Any:
@@ -65,7 +69,11 @@ def _not_loaded(path: str, error: Exception) -> str:
 
 
 def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, train: bool) -> Any:
-    """``base`` as a peft model with a fresh adapter (a function of ``seed``) or the one in ``init_from``."""
+    """``base`` as a peft model with a fresh adapter (a function of ``seed``) or the one in ``init_from``.
+
+    The adapter is held, trained and multiplied in float32 whatever the dtype of the base: peft casts a layer's input up
+    and its adapter's output back down, so a bfloat16 base gets its correction rounded once, at the sum.
+    """
     from peft import LoraConfig, PeftModel, get_peft_model
 
     if init_from is not None:
@@ -80,6 +88,8 @@ def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, tr
         lora_alpha=model.lora.alpha,
         lora_dropout=model.lora.dropout,
         target_modules=targets,
+        use_rslora=model.lora.rslora,
+        use_dora=model.lora.dora,
     )
     torch.manual_seed(seed)
     try:
@@ -93,6 +103,7 @@ def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
     try:
         stored = json.loads((folder / "adapter_config.json").read_text())
         base, shape = str(stored["base_model_name_or_path"]), {k: stored[k] for k in ("r", "lora_alpha")}
+        shape |= {key: bool(stored.get(key, False)) for key in ("use_rslora", "use_dora")}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"init_from={folder}: adapter_config.json is damaged ({error})") from error
     wanted = model_source(model.path)
@@ -102,9 +113,10 @@ def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
             f"init_from={folder} was trained on {Path(base).name}, model.path={model.path} is another model; "
             "choose its own by model=NAME"
         )
-    for key, name in (("r", "r"), ("lora_alpha", "alpha")):
+    for key, name in (("r", "r"), ("lora_alpha", "alpha"), ("use_rslora", "rslora"), ("use_dora", "dora")):
+        found, asked = (str(v).lower() for v in (shape[key], model.lora[name]))
         if train and shape[key] != model.lora[name]:
             raise InputError(
-                f"init_from={folder} has {name}={shape[key]}, model.lora.{name}={model.lora[name]} was asked for; "
-                f"give model.lora.{name}={shape[key]}"
+                f"init_from={folder} has {name}={found}, model.lora.{name}={asked} was asked for; "
+                f"give model.lora.{name}={found}"
             )

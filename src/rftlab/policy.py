@@ -65,7 +65,7 @@ class Policy:
         self._switched = _training_modules(self.model, model)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         if algo is not None:
-            self.forward = Forward(self.model, self.device, prompts.pad, algo.temperature, model.micro_batch_tokens)
+            self.forward = Forward(self.model, model, self.device, prompts.pad, algo.temperature)
             self.optimizer = torch.optim.AdamW(
                 self.parameters, lr=algo.lr, betas=tuple(algo.betas), weight_decay=algo.weight_decay, fused=True
             )

@@ -17,6 +17,8 @@ class Lora:
     alpha: float = MISSING
     dropout: float = MISSING
     targets: Any = MISSING
+    rslora: bool = MISSING
+    dora: bool = MISSING
 
 
 @dataclass
@@ -29,6 +31,10 @@ class Model:
     max_new_tokens: int = MISSING
     max_prompt_tokens: int | None = MISSING
     gradient_checkpointing: bool = MISSING
+    attention: str | None = MISSING
+    compile: bool = MISSING
+    liger: bool = MISSING
+    quantize: str | None = MISSING
     micro_batch_tokens: int = MISSING
     lora: Lora = MISSING
 

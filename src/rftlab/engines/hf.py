@@ -46,7 +46,7 @@ class HFEngine:
             policy's own weights stay pristine and are never unmerged (trl#6688: merging and unmerging in place drifts).
             False: generate from the policy's model with the adapter active. None: merged in float32 only. In half
             precision W + BA rounds back to W wherever BA is below half a unit in the last place of W: a young adapter
-            all but disappears, so that is refused.
+            all but disappears, so that is refused; so is a base that is quantised, and DoRA, which is no sum.
         max_rows: sequences decoded at once.
         poll: called between tokens; may raise to stop a long generation.
     """
@@ -56,14 +56,11 @@ class HFEngine:
     def __init__(
         self, policy: Policy, *, merged: bool | None, max_rows: int, poll: Callable[[], None] = lambda: None
     ) -> None:
-        exact = policy.dtype == torch.float32
-        if merged and not exact:
-            raise InputError(
-                f"engine.merged=true with {policy.dtype} weights would round most of the adapter away; "
-                "give engine.merged=null, or model.dtype=float32"
-            )
+        reason = not_merged(policy)
+        if merged and reason:
+            raise InputError(f"engine.merged=true with {reason}")
         self.policy, self.max_rows, self.poll = policy, max_rows, poll
-        self.merged = exact if merged is None else merged
+        self.merged = not reason if merged is None else merged
         self.model: Any = load_base(policy.cfg, policy.dtype, policy.device) if self.merged else policy.model
         self.version = -1
         self.stop_ids = stop_ids(self.model, policy.prompts.tokenizer)
@@ -209,6 +206,20 @@ def _truncate(logits: Tensor, sampling: Sampling) -> Tensor:
     if sampling.top_p < 1:
         logits = TopPLogitsWarper(sampling.top_p)(nothing, logits)
     return logits
+
+
+def not_merged(policy: Policy) -> str | None:
+    """Why W + BA can't be the policy's weights, and the way out; None when it can."""
+    if policy.cfg.quantize:
+        return f"model.quantize={policy.cfg.quantize} has no W to write to; give engine.merged=null"
+    if policy.model.peft_config["default"].use_dora:
+        return "a DoRA adapter (model.lora.dora) would leave out its magnitudes; give engine.merged=null"
+    if policy.dtype != torch.float32:
+        return (
+            f"{policy.dtype} weights would round most of the adapter away; "
+            "give engine.merged=null, or model.dtype=float32"
+        )
+    return None
 
 
 def stop_ids(model: Any, tokenizer: Any) -> np.ndarray:
