@@ -32,6 +32,8 @@ ENVIRONMENT = {
 }
 """Set for vLLM unless the user has set them."""
 CPU_KV_GIB = 1.0
+CPU_BATCH = 2048
+"""Tokens of one forward on a CPU."""
 SHARE = {False: 0.5, True: 0.85}
 """Of the free GPU memory, what vLLM may take when nothing else is said; more when it sleeps during the update."""
 
@@ -79,6 +81,9 @@ class Local:
         }
         if cuda:
             options["gpu_memory_utilization"] = gpu_memory_utilization or _planned(self.sleep_level > 0)
+        if not cuda:  # a prompt cut in two ends in a step back of its generator, which those of a CPU cannot take
+            options["enable_chunked_prefill"] = False
+            options["max_num_batched_tokens"] = max(CPU_BATCH, options["max_model_len"])
         if kv_cache_gib or not cuda:
             options["kv_cache_memory_bytes"] = int((kv_cache_gib or CPU_KV_GIB) * 2**30)
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
@@ -104,6 +109,13 @@ class Local:
 
     def complete(self, asks: Sequence[Ask], sampling: Sampling) -> list[list[Sampled]]:
         self._wake()
+        with _undisturbed():
+            done = self._stepped(asks, sampling)
+        self._sleep()
+        return [[_sampled(one) for one in out.outputs] for out in done]
+
+    def _stepped(self, asks: Sequence[Ask], sampling: Sampling) -> list[Any]:
+        """vLLM's answers, in order; nothing stays behind when ``poll`` raises."""
         names = {str(next(self._count)): i for i in range(len(asks))}
         done: dict[int, Any] = {}
         try:
@@ -117,8 +129,7 @@ class Local:
         except BaseException:
             self.engine.abort_request([name for name, i in names.items() if i not in done])
             raise
-        self._sleep()
-        return [[_sampled(one) for one in done[i].outputs] for i in range(len(asks))]
+        return [done[i] for i in range(len(asks))]
 
     def _params(self, ask: Ask, sampling: Sampling) -> Any:
         from vllm import SamplingParams
@@ -222,7 +233,8 @@ def _undisturbed() -> Iterator[None]:
     """vLLM seeds the process's generators, and its CPU backend replaces ``torch.set_num_threads`` by a warning."""
     threads, count = torch.set_num_threads, torch.get_num_threads()
     python, numbers = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices), warnings.catch_warnings():
         try:
             yield
         finally:
