@@ -188,6 +188,7 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
     """One job: checks its configuration, then does it. Returns the exit status; a signal ends a whole sweep."""
     from rftlab.config import check
     from rftlab.dry_run import dry_run
+    from rftlab.out_of_memory import explained
     from rftlab.signals import Stopped
 
     try:
@@ -197,7 +198,7 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
         print(f"rftlab: stopped by {exc}; saved, the same command goes on", file=sys.stderr)
         raise SystemExit(exc.code) from None
     except Exception as exc:
-        return report(exc)
+        return report(explained(exc, cfg))
 
 
 def train(_: str, cfg: Any) -> int:

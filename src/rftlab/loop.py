@@ -15,6 +15,7 @@ from rftlab.engines.base import Job
 from rftlab.lab import Lab
 from rftlab.ledger import spent, step_rollouts, total_rollouts
 from rftlab.measure import completion_rows, group_rows, step_metrics
+from rftlab.out_of_memory import is_out_of_memory
 from rftlab.run import Run
 from rftlab.signals import Stopped, Stopper
 from rftlab.trace import Trace
@@ -29,6 +30,7 @@ def train(cfg: DictConfig) -> Path:
     Raises:
         InputError: the input is wrong; nothing was changed.
         Stopped: a signal came; the run is saved and the same command goes on.
+        torch.OutOfMemoryError: likewise.
     """
     with Stopper() as stopper, Run(cfg) as run:
         if run.already_done():
@@ -38,8 +40,11 @@ def train(cfg: DictConfig) -> Path:
             with Trace(run.path, run.clock, cfg.tracking.profile, run.console.note) as trace:
                 try:
                     loop(lab, run, stopper, trace)
-                except Stopped:
-                    run.save(lab)
+                except Exception as error:
+                    # a learner that has moved on within the step is not the state at its start
+                    full = is_out_of_memory(error) and lab.learner.version == run.step
+                    if full or isinstance(error, Stopped):
+                        run.save(lab)
                     raise
             run.finish(lab)
     return run.path

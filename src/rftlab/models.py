@@ -120,3 +120,15 @@ def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
                 f"init_from={folder} has {name}={found}, model.lora.{name}={asked} was asked for; "
                 f"give model.lora.{name}={found}"
             )
+
+
+def training_modules(model: Any, cfg: Any) -> list[torch.nn.Module]:
+    """The modules that are in training mode inside an update: what recomputes, and what drops of the adapter."""
+    from peft.tuners.lora import LoraLayer
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    modules = [m for m in model.modules() if cfg.gradient_checkpointing and isinstance(m, GradientCheckpointingLayer)]
+    if cfg.lora.dropout > 0:
+        layers = [m for m in model.modules() if isinstance(m, LoraLayer)]
+        modules += [part for layer in layers for part in (layer, *layer.lora_dropout.values())]
+    return modules

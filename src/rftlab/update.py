@@ -80,6 +80,17 @@ def rows_of(
     return rows, abs_advantage
 
 
+def minibatches(rows: int, algo: Any, seed: tuple[int, ...]) -> list[list[int]]:
+    """Positions of the rows of each optimiser step: epochs x minibatches."""
+    passes = []
+    for epoch in range(algo.epochs):
+        order = np.arange(rows)
+        if algo.minibatches > 1:
+            order = np.random.default_rng((*seed, epoch)).permutation(rows)
+        passes += [part.tolist() for part in np.array_split(order, algo.minibatches) if len(part)]
+    return passes
+
+
 def canary_rows(generated: Sequence[Group], prompts: Prompts, version: int, count: int = 8) -> list[Row]:
     """A few rollouts of the present version."""
     rows = [row_of(group, 0, prompts, version) for group in generated if group.completions]
