@@ -28,6 +28,14 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
+QUIET = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # --engine vllm: in the process, for both arms
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+}
 PHASES = ("ask", "generate", "verify", "update", "sync")
 
 
@@ -77,12 +85,12 @@ def race(args: argparse.Namespace) -> dict[str, Any]:
 def run(arm: str, spec: dict[str, Any]) -> dict[str, Any]:
     """One run in a process of its own."""
     threads = next((o.split("=")[1] for o in spec["overrides"] if o.startswith("threads=")), "1")
-    quiet = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryDirectory() as folder:
         spec_file, out = Path(folder, "spec.json"), Path(folder, "out.json")
         spec_file.write_text(json.dumps(spec))
         command = [sys.executable, str(HERE / "race_arm.py"), arm, str(spec_file), str(out)]
-        done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, cwd=folder)
+        env = os.environ | QUIET | {"OMP_NUM_THREADS": threads}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=folder)
         if done.returncode:
             raise SystemExit(f"the arm {arm} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         return json.loads(out.read_text())

@@ -153,6 +153,16 @@ def trl_config(spec: dict[str, Any], cfg: Any, folder: str) -> Any:
     )
 
 
+def plain_products() -> None:
+    """vLLM's CPU backend packs the weights and then takes no others, so TRL could not hand its own over."""
+    from vllm.model_executor.layers import utils
+
+    def unpacked(layer: Any, remove_weight: bool) -> None:
+        layer.cpu_linear = torch.nn.functional.linear
+
+    utils.dispatch_cpu_unquantized_gemm = unpacked
+
+
 def trl_arm(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     """TRL's trainer on the same weights, tokens of the prompts, tasks and rewards."""
     from peft import LoraConfig
@@ -166,6 +176,8 @@ def trl_arm(spec: dict[str, Any], folder: str) -> dict[str, Any]:
 
     cfg = composed(spec, folder)
     torch.set_num_threads(cfg.threads)
+    if spec["engine"] == "vllm" and not torch.cuda.is_available():
+        plain_products()
     tasks = build_dataset(cfg).train.tasks
     prompts = Prompts.load(cfg.model.path, cfg.model.revision)
     order = [index for step in spec["tasks"] for index in step]
