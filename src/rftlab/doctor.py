@@ -46,6 +46,7 @@ def checks(cfg: Any) -> Iterator[Check]:
     sizes = ", ".join(f"{len(tasks):,} {name} tasks" for name, tasks in dataset.pools().items())
     yield Check("dataset", True, f"{cfg.dataset.name}: {sizes}")
     yield _verifier(cfg, dataset)
+    yield from _memory(cfg, dataset)
     yield from _canary(cfg, dataset)
 
 
@@ -94,6 +95,26 @@ def _verifier(cfg: Any, dataset: Any) -> Check:
     return Check(
         "verifier", accepted == len(tasks), f"{cfg.verifier.name} accepts {accepted} of {len(tasks)} gold answers"
     )
+
+
+def _memory(cfg: Any, dataset: Any) -> Iterator[Check]:
+    """The plan by part against this machine's memory, and what to lower."""
+    from rftlab import memory
+    from rftlab.lab import is_simulated
+    from rftlab.prompts import Prompts
+
+    if is_simulated(cfg):
+        return
+    prompts, total = Prompts.of(cfg.model), memory.total_bytes()
+    longest = max(int(prompts.lengths(pool).max()) for pool in dataset.pools().values())
+    load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts)
+    found = memory.plan(load, cfg.model.micro_batch_tokens or memory.micro_batch_tokens(load, total))
+    parts = ", ".join(f"{part.name} {memory.shown(part.bytes)}" for part in found.parts)
+    says = f"{memory.shown(found.peak)} of {memory.shown(total)} at most"
+    if load.vllm and found.fits(total):
+        says += f", {memory.vllm_share(load, total, found.micro_batch_tokens):.0%} for vLLM"
+    lower = "" if found.fits(total) else f"; {memory.remedies(load, found)}"
+    yield Check("memory", found.fits(total), f"{says}: {parts}{lower}")
 
 
 def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:

@@ -44,7 +44,7 @@ def export(run: Path, out: Path | None, merge: bool, weights: str = "best") -> P
         _merged(model, adapter).save_pretrained(str(target))
     else:
         shutil.copytree(adapter, target, dirs_exist_ok=True)
-    Prompts.load(model.path, model.revision).tokenizer.save_pretrained(str(target))
+    Prompts.of(model).tokenizer.save_pretrained(str(target))
     return target
 
 

@@ -43,6 +43,8 @@ class Lab:
     """None = ``panel.tasks=0``."""
     sampling: Sampling
     """Of training rollouts."""
+    planned: bool
+    """The size of a micro-batch was not given: the memory plan has chosen it."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Lab:
@@ -61,6 +63,8 @@ class Lab:
         ]
         if is_random(cfg.model.path) and not is_simulated(cfg):
             lines.append(f"model.path={cfg.model.path}: random weights, to test speed and memory; nothing is learnt")
+        if self.planned:
+            lines.append(f"micro-batches of {cfg.model.micro_batch_tokens:,} tokens, by the memory plan")
         if sampler.filtered.any():
             lines.append(f"sampler.filter keeps {int((~sampler.filtered).sum()):,} of {len(train):,} tasks")
         if (free := int((~sampler.filtered).sum())) < cfg.budget.prompts:
@@ -96,6 +100,7 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
     os.environ.setdefault("OMP_NUM_THREADS", str(cfg.threads))
     dataset = prepared(cfg)
     sampler = build_sampler(cfg.sampler, dataset.train, cfg.budget.group_size, truth=is_simulated(cfg))
+    planned = cfg.model.micro_batch_tokens is None and not is_simulated(cfg)
     with ExitStack() as stack:
         verifier = stack.enter_context(build_pool(cfg.verifier, poll))
         learner, engine = build_engine(cfg, dataset, poll)
@@ -104,7 +109,9 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
         evaluator = Evaluator(dataset.eval, verifier, cfg.eval, cfg.model.max_new_tokens)
         sampling = Sampling(cfg.model.max_new_tokens, cfg.algo.temperature)
         panel = Panel(dataset.train, verifier, cfg.panel, sampling) if cfg.panel.tasks else None
-        return Lab(cfg, dataset, sampler, verifier, learner, engine, evaluator, panel, sampling, stack.pop_all())
+        return Lab(
+            cfg, dataset, sampler, verifier, learner, engine, evaluator, panel, sampling, planned, stack.pop_all()
+        )
     raise AssertionError("unreachable")  # ExitStack.__exit__ is typed as able to swallow
 
 
@@ -115,7 +122,7 @@ def fitting(cfg: Any) -> Dataset:
         return dataset
     from rftlab.prompts import Prompts
 
-    prompts = Prompts.load(cfg.model.path, cfg.model.revision)
+    prompts = Prompts.of(cfg.model)
     counts, pools = dict(dataset.counts), {}
     for name, pool in dataset.pools().items():
         kept = np.flatnonzero(prompts.lengths(pool) <= most)
@@ -155,13 +162,19 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     from rftlab.models import check_adapter, stored_config
     from rftlab.prompts import Prompts
 
-    prompts = Prompts.load(cfg.model.path, cfg.model.revision)
+    prompts = Prompts.of(cfg.model)
     context = cfg.model.context or stored_config(cfg.model).max_position_embeddings
     for pool in dataset.pools().values():
         prompts.check_fit(pool, context, cfg.model.max_new_tokens)
     adapter = adapter_of(cfg.get("init_from"))
     if adapter is not None:
         check_adapter(adapter, cfg.model, train="algo" in cfg)
+    if "algo" in cfg and cfg.model.micro_batch_tokens is None:
+        from rftlab import memory
+
+        longest = max(int(prompts.lengths(pool).max()) for pool in dataset.pools().values())
+        load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts)
+        cfg.model.micro_batch_tokens = memory.micro_batch_tokens(load, memory.total_bytes())
     if ranks.current.size > 1:
         from rftlab.ranks_lead import lead
 

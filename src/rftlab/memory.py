@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ PROCESS = {"cuda": int(0.75 * GIB), "cpu": int(0.6 * GIB)}
 """CUDA context and cuBLAS workspaces; on a CPU Python with torch, transformers and peft."""
 ROOM = 0.92
 """Share of the memory that a plan may fill: the rest goes to fragmentation and to what kernels take inside."""
-MOST, CPU_TOKENS = 32768, 2048
-"""Micro-batch tokens chosen at most: beyond, a GPU is no faster; and those of a CPU."""
+LEAST, MOST, CPU_TOKENS = 512, 32768, 2048
+"""Micro-batch tokens chosen at least and at most (beyond, a GPU is no faster), and those of a CPU."""
 VLLM_BESIDE = int(1.5 * GIB)
 """What vLLM takes beside weights and KV cache: activations of its largest batch, CUDA graphs, adapters."""
 VLLM_AWAKE = 0.4
@@ -66,9 +67,9 @@ class Plan:
         return self.peak <= ROOM * total
 
 
-@dataclass(frozen=True)
+@dataclass
 class Load:
-    """What decides memory beside the model.
+    """What decides memory: the groups of a configuration, which must not change meanwhile.
 
     Args:
         model: the ``model`` group.
@@ -85,6 +86,16 @@ class Load:
     prompt: int | None = None
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     prompts: int = 1
+    _traced: dict[int, tuple[Part, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def config(self) -> Any:
+        """Of the architecture."""
+        return stored_config(self.model)
+
+    @property
+    def context(self) -> int:
+        return self.model.context or self.config.max_position_embeddings
 
     @property
     def dtype(self) -> torch.dtype:
@@ -94,45 +105,57 @@ class Load:
     def vllm(self) -> bool:
         return "vllm" in self.engine._target_
 
-    def size(self, config: Any, tokens: int) -> Size:
+    @property
+    def merged(self) -> bool:
+        """Whether the engine generates from a second copy of the weights."""
+        if self.vllm:
+            return False
+        return self.dtype == torch.float32 if self.engine.merged is None else self.engine.merged
+
+    def size(self, tokens: int) -> Size:
         """The micro-batch of the longest rollouts."""
-        context = self.model.context or config.max_position_embeddings
-        prompt = min(self.prompt or context, self.model.max_prompt_tokens or context)
-        width = min(context, prompt + self.model.max_new_tokens)
+        prompt = min(self.prompt or self.context, self.model.max_prompt_tokens or self.context)
+        width = min(self.context, prompt + self.model.max_new_tokens)
         return Size(max(1, tokens // width), width, min(self.model.max_new_tokens, width - 1))
+
+    @cached_property
+    def apart(self) -> tuple[Part, ...]:
+        """What does not depend on the micro-batch."""
+        base, adapter = parameter_bytes(self.config, self.model, self.dtype)
+        parts = [
+            Part("process", PROCESS[self.device], "always"),
+            Part("base weights", base, "always"),
+            Part("adapter", adapter, "always"),
+            Part("optimiser", 2 * adapter, "always"),
+            Part("gradients", adapter, "update"),
+        ]
+        if self.merged:
+            parts.append(Part("engine's weights", base, "always"))
+        return (*parts, *(() if self.vllm else self._generation()))  # a vLLM has a share of its own
+
+    def _generation(self) -> Iterator[Part]:
+        """What transformers holds."""
+        width = self.size(1).width
+        size = Size(self.engine.max_rows, width, min(self.model.max_new_tokens, width - 1))
+        yield Part("KV cache", size.rows * size.width * kv_bytes(self.config, self.dtype), "generation")
+        drawn = size.rows * self.config.vocab_size
+        draw = 3 * 4 * drawn + 3 * 8 * min(CDF_ELEMENTS, drawn)  # logits, scaled, log-probs; their CDF in parts
+        step = traced_generation(self.config, self.model, self.dtype, size, min(self.prompts, size.rows))
+        yield Part("decoding", max(draw, step), "generation")
+
+    def update(self, tokens: int) -> tuple[Part, ...]:
+        """A micro-batch of ``tokens``."""
+        if tokens not in self._traced:
+            kept, more = traced_update(self.config, self.model, self.algo, self.dtype, self.size(tokens))
+            parts = Part("activations kept", kept, "update"), Part("backward and logits", more, "update")
+            self._traced[tokens] = parts
+        return self._traced[tokens]
 
 
 def plan(load: Load, tokens: int | None = None) -> Plan:
     """The plan of a run with micro-batches of ``tokens``, None = as configured."""
-    config, model = stored_config(load.model), load.model
-    tokens = tokens or model.micro_batch_tokens or (MOST if load.device == "cuda" else CPU_TOKENS)
-    base, adapter = parameter_bytes(config, model, load.dtype)
-    kept, more = traced_update(config, model, load.algo, load.dtype, load.size(config, tokens))
-    parts = [
-        Part("process", PROCESS[load.device], "always"),
-        Part("base weights", base, "always"),
-        Part("adapter", adapter, "always"),
-        Part("optimiser", 2 * adapter, "always"),
-        Part("gradients", adapter, "update"),
-        Part("activations kept", kept, "update"),
-        Part("backward and logits", more, "update"),
-    ]
-    return Plan((*parts, *_generation(load, config, base, tokens)), tokens)
-
-
-def _generation(load: Load, config: Any, base: int, tokens: int) -> Iterator[Part]:
-    """The engine's parts; nothing of a vLLM, which has a share of its own."""
-    if load.vllm:
-        return
-    if load.engine.merged or (load.engine.merged is None and load.dtype == torch.float32):
-        yield Part("engine's weights", base, "always")
-    width = load.size(config, tokens).width
-    size = Size(load.engine.max_rows, width, min(load.model.max_new_tokens, width - 1))
-    yield Part("KV cache", size.rows * size.width * kv_bytes(config, load.dtype), "generation")
-    drawn = size.rows * config.vocab_size
-    draw = 3 * 4 * drawn + 3 * 8 * min(CDF_ELEMENTS, drawn)  # logits, scaled, log-probs; their CDF in parts, float64
-    step = traced_generation(config, load.model, load.dtype, size, min(load.prompts, size.rows))
-    yield Part("decoding", max(draw, step), "generation")
+    tokens = tokens or load.model.micro_batch_tokens or (MOST if load.device == "cuda" else CPU_TOKENS)
+    return Plan((*load.apart, *load.update(tokens)), tokens)
 
 
 def kv_bytes(config: Any, dtype: torch.dtype) -> int:
@@ -144,36 +167,32 @@ def kv_bytes(config: Any, dtype: torch.dtype) -> int:
 
 
 def micro_batch_tokens(load: Load, total: int) -> int:
-    """The largest power of two of micro-batch tokens whose plan fits into ``total`` bytes."""
+    """The largest power of two of micro-batch tokens, at most ``MOST``, whose plan fits into ``total`` bytes."""
     if load.device == "cpu":
         return CPU_TOKENS
-    free = total
-    if load.vllm and not load.engine.sleep_level:
-        free -= int(VLLM_AWAKE * total)
+    free = int((1 - VLLM_AWAKE) * total) if load.vllm and not load.engine.sleep_level else total
     tokens = MOST
-    while tokens > 512 and not plan(load, tokens).fits(free):
+    while tokens > LEAST and not plan(load, tokens).fits(free):
         tokens //= 2
     return tokens
 
 
-def vllm_share(load: Load, total: int) -> float:
-    """``gpu_memory_utilization`` for a vLLM beside the trainer: what it leaves of ``total`` bytes.
+def vllm_share(load: Load, total: int, tokens: int | None = None) -> float:
+    """``gpu_memory_utilization`` of a vLLM beside a trainer with micro-batches of ``tokens``: what that leaves.
 
     A vLLM that sleeps during the update has all but the trainer's weights, adapter and optimiser.
 
     Raises:
         InputError: less than its weights and one rollout of the whole context would remain.
     """
-    config, model = stored_config(load.model), load.model
-    found = plan(load)
+    found = plan(load, tokens)
     left = ROOM * total - (found.sum("always") if load.engine.sleep_level else found.update)
-    context = model.context or config.max_position_embeddings
     weights = next(part.bytes for part in found.parts if part.name == "base weights")
-    least = weights + VLLM_BESIDE + context * kv_bytes(config, load.dtype)
-    if left < least:
+    least = weights + VLLM_BESIDE + load.context * kv_bytes(load.config, load.dtype)
+    if left < least or not found.fits(total):
         raise InputError(
-            f"vLLM needs {least / GIB:.1f} GiB for weights and a rollout, the trainer leaves {max(0, left) / GIB:.1f} "
-            f"of {total / GIB:.0f}: {remedies(load, found)}"
+            f"{shown(total)} are too few: the trainer holds {shown(found.update)} at most, vLLM needs {shown(least)} "
+            f"for weights and a rollout; {remedies(load, found)}"
         )
     return int(100 * left / total) / 100
 
@@ -188,6 +207,11 @@ def remedies(load: Load, found: Plan) -> str:
     elif load.vllm and not load.engine.sleep_level:
         lower.append("give engine.sleep_level=1")
     return ", ".join([*lower, f"lower model.max_new_tokens={model.max_new_tokens}", "or choose a smaller model"])
+
+
+def shown(size: int) -> str:
+    """Bytes for a reader."""
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / 2**20:.0f} MiB"
 
 
 def total_bytes() -> int:

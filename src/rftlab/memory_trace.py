@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_iter
 
 from rftlab.forward import Forward
 from rftlab.models import with_adapter
+from rftlab.ranks import Alone
 
 DEPTHS = (2, 3)
 """Layers of the models that are traced."""
@@ -90,7 +91,7 @@ def traced_update(config: Any, model: Any, algo: Any, dtype: torch.dtype, size: 
     def measure(peft: Any) -> tuple[int, int]:
         peft.train(model.gradient_checkpointing or model.lora.dropout > 0)
         plain = OmegaConf.merge(model, {"compile": False, "liger": False})  # both need less, and neither can be traced
-        forward = Forward(peft, plain, torch.device("cpu"), 0, algo.temperature)
+        forward = Forward(peft, plain, algo, torch.device("cpu"), 0, Alone())
         micro: Any = _micro(size)
         with Live(_tensors(peft)) as live:
             logp = forward.logp(micro)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 
 from rftlab import random_models
@@ -13,6 +15,7 @@ from rftlab.core import InputError, Task, TaskPool
 
 ASSETS = Path(__file__).parent / "assets"
 
+STYLES = ("chat", "plain")
 TOKEN = 64
 """Characters that no tokenizer's mean token reaches, in any text."""
 
@@ -35,25 +38,52 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-class Prompts:
-    """Tokenizer, chat template, stop tokens."""
+def _template(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"model.prompt={file}: wanted chat, plain or a file with a Jinja template ({error})") from None
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
+
+class Prompts:
+    """Tokenizer, and how a task's messages become the text that the model sees.
+
+    Args:
+        plain: The bare texts, each followed by a line's end, instead of the tokenizer's chat template.
+        options: What the template takes beside the messages, e.g. ``{"enable_thinking": False}`` for Qwen3.
+    """
+
+    def __init__(self, tokenizer: Any, plain: bool = False, options: Mapping[str, Any] | None = None) -> None:
+        self.tokenizer, self.plain, self.options = tokenizer, plain, dict(options or {})
         self._ids: dict[str, NDArray[np.int32]] = {}
 
     @classmethod
-    def load(cls, path: str, revision: str | None = None) -> Prompts:
+    def of(cls, model: Any) -> Prompts:
+        """As the ``model`` group of the configuration says."""
+        return cls.load(model.path, model.revision, model.prompt, model.template_options)
+
+    @classmethod
+    def load(
+        cls, path: str, revision: str | None = None, prompt: str = "chat", options: Mapping[str, Any] | None = None
+    ) -> Prompts:
+        """``prompt`` is ``chat`` (the tokenizer's own template), ``plain`` or a file with a Jinja template."""
         from transformers import AutoTokenizer
 
-        source = model_source(path)
         try:
-            return cls(AutoTokenizer.from_pretrained(source, revision=revision))
+            tokenizer = AutoTokenizer.from_pretrained(model_source(path), revision=revision)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"model.path={path}: no tokenizer could be loaded ({first_line(error)}); "
                 "give a folder or, with a network, a name on the hub"
             ) from error
+        if prompt not in STYLES:
+            tokenizer.chat_template = _template(prompt)
+        elif prompt == "chat" and not tokenizer.chat_template:
+            raise InputError(
+                f"model.prompt=chat: {path} has no chat template; give model.prompt=plain for the bare texts, or a "
+                "template of your own, model.prompt=FILE.jinja"
+            )
+        return cls(tokenizer, prompt == "plain", options)
 
     @property
     def pad(self) -> int:
@@ -61,15 +91,24 @@ class Prompts:
         return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
 
     def ids(self, task: Task) -> NDArray[np.int32]:
-        """Prompt tokens int32 [T]: the chat template with the generation prompt, or the bare texts without one."""
+        """Prompt tokens int32 [T], up to where the model's answer begins."""
         if task.id not in self._ids:
-            messages = [dict(m) for m in task.prompt]
-            if self.tokenizer.chat_template:
-                tokens = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-            else:
-                tokens = self.tokenizer("\n".join(m["content"] for m in messages) + "\n")["input_ids"]
-            self._ids[task.id] = np.asarray(tokens, np.int32)
+            self._ids[task.id] = np.asarray(self._tokens([dict(m) for m in task.prompt]), np.int32)
         return self._ids[task.id]
+
+    def _tokens(self, messages: list[dict[str, str]]) -> list[int]:
+        if self.plain:
+            return self.tokenizer("\n".join(m["content"] for m in messages) + "\n")["input_ids"]
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, return_dict=False, **self.options
+            )
+        except TemplateError as error:
+            roles = ", ".join(m["role"] for m in messages)
+            raise InputError(
+                f"the chat template does not take messages of {roles} ({first_line(error)}); give model.prompt=plain, "
+                "or a template of your own, model.prompt=FILE.jinja"
+            ) from error
 
     def text(self, tokens: NDArray[np.int32]) -> str:
         return self.tokenizer.decode(tokens.tolist(), skip_special_tokens=True)

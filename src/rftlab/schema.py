@@ -30,12 +30,14 @@ class Model:
     context: int | None = MISSING
     max_new_tokens: int = MISSING
     max_prompt_tokens: int | None = MISSING
+    prompt: str = MISSING
+    template_options: dict[str, Any] = MISSING
     gradient_checkpointing: bool = MISSING
     attention: str | None = MISSING
     compile: bool = MISSING
     liger: bool = MISSING
     quantize: str | None = MISSING
-    micro_batch_tokens: int = MISSING
+    micro_batch_tokens: int | None = MISSING
     lora: Lora = MISSING
 
 
@@ -217,6 +219,7 @@ class TrainVerb(_Learning):
     panel: Panel = MISSING
     launcher: str | None = MISSING
     num_processes: int | None = MISSING
+    shard: bool = MISSING
 
 
 SCHEMAS: dict[str, type] = {
