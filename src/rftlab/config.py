@@ -233,7 +233,7 @@ def schedule_reads_progress(cfg: DictConfig) -> bool:
 
 NOT_IDENTITY = (
     *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
-    *("launcher", "num_processes"),
+    *("launcher", "num_processes", "shard"),
     *("model.gradient_checkpointing", "model.attention", "model.compile", "model.liger"),
     *("model.micro_batch_tokens", "engine.max_rows", "verifier.pool.workers"),
     *("engine.mode", "engine.max_num_seqs", "engine.gpu_memory_utilization", "engine.kv_cache_gib"),

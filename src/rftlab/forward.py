@@ -17,6 +17,7 @@ from torch import Tensor
 from rftlab import grpo
 from rftlab.base_options import liger_projection
 from rftlab.core import InputError
+from rftlab.ranks import Alone
 from rftlab.update import Row
 
 LOGIT_ELEMENTS = 1 << 26
@@ -53,13 +54,14 @@ class Forward:
     Args:
         model: a peft model.
         cfg: the ``model`` group of the configuration.
+        algo: the ``algo`` group; logits are divided by its temperature, as in sampling.
         pad: id of the padding token.
-        temperature: logits are divided by it, as in sampling.
+        ranks: those over which the base may be split.
     """
 
-    def __init__(self, model: Any, cfg: Any, device: torch.device, pad: int, temperature: float) -> None:
-        self.model, self.device, self.pad = model, device, pad
-        self.temperature, self.micro_batch_tokens = temperature, cfg.micro_batch_tokens
+    def __init__(self, model: Any, cfg: Any, algo: Any, device: torch.device, pad: int, ranks: Alone) -> None:
+        self.model, self.device, self.pad, self.ranks = model, device, pad, ranks
+        self.temperature, self.micro_batch_tokens, self.kl = algo.temperature, cfg.micro_batch_tokens, algo.kl
         causal = model.get_base_model()
         self.body, self.head = causal.base_model, causal.get_output_embeddings()
         if self.head.weight.requires_grad or hasattr(self.head, "base_layer"):
@@ -72,9 +74,26 @@ class Forward:
         self.project = liger_projection() if cfg.liger else project
 
     def micros(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], Micro]]:
-        """Micro-batches of ``rows``, each with the positions of its rows among them."""
-        for batch in grpo.micro_batches([len(r) for r in rows], self.micro_batch_tokens):
+        """Micro-batches of ``rows``, each with the positions of its rows among them.
+
+        With a base that is split over ranks, one that is through first goes on with the others, on nothing.
+        """
+        batches = grpo.micro_batches([len(r) for r in rows], self.micro_batch_tokens)
+        beyond = self.ranks.most(len(batches)) - len(batches)  # first of all: to ask is work of all ranks too
+        for batch in batches:
             yield batch, self._micro([rows[i] for i in batch])
+        for _ in range(beyond):
+            self._accompany()
+
+    def _accompany(self) -> None:
+        """The forwards and the backward of one micro-batch of an update, adding zero."""
+        one = np.zeros(1, np.int32)
+        micro = self._micro([Row(one, one, one.astype(np.float32), 0.0, 0.0, False)])
+        logp = self.logp(micro)
+        if torch.is_grad_enabled():
+            if self.kl > 0:
+                self.reference(micro)
+            (0 * logp).sum().backward()
 
     def _micro(self, rows: Sequence[Row]) -> Micro:
         width = max(len(r) for r in rows)

@@ -13,16 +13,17 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from rftlab import grpo
 from rftlab.canary import Canary, CanaryError
 from rftlab.core import Group, Pick, UpdateInfo
 from rftlab.engines.keyed import row_key
 from rftlab.forward import Forward, Micro
-from rftlab.models import device_of_choice, dtype_of, load_base, with_adapter
+from rftlab.models import device_of_choice, dtype_of, load_base, training_modules, with_adapter
 from rftlab.prompts import Prompts
 from rftlab.ranks import Alone
-from rftlab.update import Row, Totals, canary_rows, rows_of
+from rftlab.update import Row, Totals, canary_rows, minibatches, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +58,15 @@ class Policy:
         self.device = device_of_choice()
         self.dtype = dtype_of(model.dtype, self.device)
         self.precision = str(self.dtype).removeprefix("torch.")
-        base = load_base(model, self.dtype, self.device)
-        self.model = with_adapter(base, model, seed, init_from, train=algo is not None)
+        base = load_base(model, self.dtype, self.ranks.cradle(self.device))
+        self.model = self.ranks.placed(with_adapter(base, model, seed, init_from, train=algo is not None), self.device)
         if model.gradient_checkpointing:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.model.eval()
-        self._switched = _training_modules(self.model, model)
+        self._switched = training_modules(self.model, model)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         if algo is not None:
-            self.forward = Forward(self.model, model, self.device, prompts.pad, algo.temperature)
+            self.forward = Forward(self.model, model, algo, self.device, prompts.pad, self.ranks)
             self.optimizer = torch.optim.AdamW(
                 self.parameters, lr=algo.lr, betas=tuple(algo.betas), weight_decay=algo.weight_decay, fused=True
             )
@@ -127,14 +128,14 @@ class Policy:
         A rank takes its share of every minibatch; gradients and totals are summed, so that all ranks check the same
         numbers, take the same step and raise the same error.
         """
-        mine, passes = set(self.ranks.share(rows)), self._passes(len(rows))
+        mine, passes = set(self.ranks.share(rows)), minibatches(len(rows), self.algo, (self.seed, self.version))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         torch.manual_seed(row_key(("dropout", self.seed), "", self.version))  # only the adapter's dropout draws from it
         totals, old = Totals(self.device), {}
         if len(passes) > 1 or (passes and self.cfg.lora.dropout > 0):
             old = self._before([(i, row) for i, row in enumerate(rows) if i in mine], totals)
-        with self._gradient() as gradient:
+        with self._all_or_nothing(len(passes)), self._gradient() as gradient:
             for part in passes:
                 share = [i for i in part if i in mine]
                 totals.merge(self._optimise([rows[i] for i in share], [old[i] for i in share if old], gradient))
@@ -142,22 +143,26 @@ class Policy:
         self.version += 1
         return totals
 
-    def _passes(self, rows: int) -> list[list[int]]:
-        """Positions of the rows of each optimiser step: epochs x minibatches."""
-        passes = []
-        for epoch in range(self.algo.epochs):
-            order = np.arange(rows)
-            if self.algo.minibatches > 1:
-                order = np.random.default_rng((self.seed, self.version, epoch)).permutation(rows)
-            passes += [part.tolist() for part in np.array_split(order, self.algo.minibatches) if len(part)]
-        return passes
-
     def _before(self, rows: Sequence[tuple[int, Row]], totals: Totals) -> dict[int, Tensor]:
         """Log-probs of numbered rows before the first of several steps; the engine is checked here, once."""
         old = dict(zip((i for i, _ in rows), self.add_gap([row for _, row in rows], totals), strict=True))
         totals.reduce(self.ranks)
         self.canary.check(totals, self.version)
         return old
+
+    @contextmanager
+    def _all_or_nothing(self, steps: int) -> Iterator[None]:
+        """Takes back the optimiser steps before one that fails. A single one fails before it moves anything."""
+        state = {"parameters": [p.data for p in self.parameters], "optimizer": self.optimizer.state_dict()}
+        before = tree_map_only(Tensor, lambda t: t.to("cpu", copy=True), state) if steps > 1 else None
+        try:
+            yield
+        except BaseException:
+            if before is not None:
+                for p, value in zip(self.parameters, before["parameters"], strict=True):
+                    p.data.copy_(value)
+                self.optimizer.load_state_dict(before["optimizer"])
+            raise
 
     @contextmanager
     def _gradient(self) -> Iterator[Tensor]:
@@ -205,7 +210,7 @@ class Policy:
         return totals
 
     def _weight(self, logp: Tensor, micro: Micro) -> Tensor:
-        """The importance weights [M] before the cap, ``logp`` being the trainer's at step start."""
+        """Importance weights [M] before the cap; ``logp`` is the trainer's at step start."""
         old = torch.where(micro.fresh, logp, micro.engine)
         return grpo.importance(old, micro.engine, micro.row, form=self.algo.is_weight)
 
@@ -286,15 +291,3 @@ class Policy:
         state = torch.load(folder / "optimizer.pt", map_location=self.device, weights_only=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.version, self.bad_steps = state["version"], state["bad_steps"]
-
-
-def _training_modules(model: Any, cfg: Any) -> list[torch.nn.Module]:
-    """The modules that are in training mode inside an update: what recomputes, and what drops of the adapter."""
-    from peft.tuners.lora import LoraLayer
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    modules = [m for m in model.modules() if cfg.gradient_checkpointing and isinstance(m, GradientCheckpointingLayer)]
-    if cfg.lora.dropout > 0:
-        layers = [m for m in model.modules() if isinstance(m, LoraLayer)]
-        modules += [part for layer in layers for part in (layer, *layer.lora_dropout.values())]
-    return modules

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence, Sized
+from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -14,6 +16,14 @@ class Alone:
     rank, size = 0, 1
     sharded = False
     """The layers of the base are split over the ranks, so that every forward is work of all of them."""
+
+    def cradle(self, device: torch.device) -> torch.device:
+        """Where the base of a policy on ``device`` is loaded."""
+        return device
+
+    def placed(self, model: Any, device: torch.device) -> Any:
+        """A peft model, ready for forwards on ``device``."""
+        return model
 
     def share(self, rows: Sequence[Sized]) -> list[int]:
         """Positions of the rows that are this rank's, balanced by their lengths; every row is of one rank."""

@@ -59,9 +59,9 @@ def _obey(team: Team) -> None:
     while True:
         match team.heard():
             case "build", (config,):
-                team.begin()
                 cfg = OmegaConf.create(config)
-                prompts = Prompts.load(cfg.model.path, cfg.model.revision)
+                team.begin(cfg.get("shard", False))
+                prompts = Prompts.of(cfg.model)
                 policy, engine = policy_and_engine(cfg, prompts, team.poll, Policy)
             case "state", (state,):
                 take_state(policy, state)

@@ -1,7 +1,7 @@
 """``rftlab train launcher=accelerate num_processes=N``: the same command again, N times, by accelerate's launcher.
 
 The launcher answers every end but a clean one with 1 and a page of text, and gives its processes 30 seconds to stop. So
-rank 0 tells this command its process and its exit status beside the launcher, and is told of signals beside it. No torch
+rank 0 tells this command its process and its exit status beside the launcher, and is told of signals likewise. No torch
 is imported here.
 """
 
@@ -49,6 +49,7 @@ def processes(cfg: Any) -> int:
 def launch(cfg: Any, count: int) -> int:
     """Runs this job as ``count`` ranks; returns rank 0's exit status, or the launcher's where rank 0 left none."""
     from hydra.core.hydra_config import HydraConfig
+
     from hydra_plugins.rftlab_launcher import job_options
 
     hydra = HydraConfig.get()

@@ -57,6 +57,7 @@ def lead(cfg: Any, prompts: Prompts, poll: Callable[[], None]) -> tuple[LeadPoli
     """The learner and the engine of all ranks; the others build theirs at the same time."""
     team = ranks.current
     assert isinstance(team, Team)
+    team.begin(cfg.get("shard", False))
     with team.command("build", OmegaConf.to_container(cfg, resolve=True)):
         policy, engine = policy_and_engine(cfg, prompts, poll, LeadPolicy)
     if "algo" in cfg:

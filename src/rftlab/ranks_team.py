@@ -29,8 +29,15 @@ GRACE = 10.0
 STOP, END = 1, 2
 
 
-class RankLost(RuntimeError):
-    """Another rank has ended in the middle of the work."""
+class RankLost(SystemExit):
+    """Another rank has ended in the middle of the work, which has been said: this process can only end."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__(1)
+        self.rank = rank
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} has ended before its work was done"
 
 
 class Abandoned(Exception):
@@ -52,6 +59,23 @@ class Team(Alone):
         self._watches = [threading.Thread(target=self._watch, args=(other,), daemon=True) for other in others]
         for watch in self._watches:
             watch.start()
+
+    # ---------------------------------------------------------------- the base, whole or split
+
+    def begin(self, sharded: bool) -> None:
+        """Before a run's policy is built; what an earlier run has abandoned is forgotten."""
+        self.sharded = sharded
+        self._stop.clear()
+
+    def cradle(self, device: torch.device) -> torch.device:
+        return torch.device("cpu") if self.sharded else device
+
+    def placed(self, model: Any, device: torch.device) -> Any:
+        if not self.sharded:
+            return model
+        from rftlab.ranks_shard import split
+
+        return split(model, device, self.size)
 
     # ---------------------------------------------------------------- sums, for the update
 
@@ -118,10 +142,6 @@ class Team(Alone):
         """Rank 0: lets the others end their generating early."""
         self._notify(STOP)
 
-    def begin(self) -> None:
-        """The others, before a run's first command: an earlier run's abandoned work is forgotten."""
-        self._stop.clear()
-
     def poll(self) -> None:
         """The others: raises ``Abandoned`` once rank 0 has said so."""
         if self._stop.is_set():
@@ -168,7 +188,7 @@ class Team(Alone):
             self.lost = other
             self._lost.set()
         if self.rank == 0:
-            print(f"rftlab: rank {other} has ended before its work was done: the job ends", file=sys.stderr, flush=True)
+            print(f"rftlab: {RankLost(other)}: the job ends", file=sys.stderr, flush=True)
             time.sleep(GRACE)
         for child in multiprocessing.active_children():  # an engine's own
             child.kill()
@@ -182,4 +202,4 @@ class Team(Alone):
         except RuntimeError:
             if not self._lost.wait(2.0):
                 raise
-            raise RankLost(f"rank {self.lost} has ended before its work was done") from None
+            raise RankLost(self.lost) from None

@@ -56,6 +56,11 @@ class HFEngine:
     def __init__(
         self, policy: Policy, *, merged: bool | None, max_rows: int, poll: Callable[[], None] = lambda: None
     ) -> None:
+        if policy.ranks.sharded:
+            raise InputError(
+                "shard=true splits the base over the ranks, engine=hf generates from a whole one: give engine=vllm, "
+                "or shard=false"
+            )
         reason = not_merged(policy)
         if merged and reason:
             raise InputError(f"engine.merged=true with {reason}")

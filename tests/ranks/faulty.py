@@ -1,0 +1,37 @@
+"""Engines that fail, or do nothing, on purpose."""
+
+from rftlab import ranks
+from rftlab.core import InputError
+from rftlab.engines.hf import HFEngine
+
+
+class Raises(HFEngine):
+    """Raises in rank 1's third generation."""
+
+    calls = 0
+
+    def generate(self, jobs, sampling, stream):
+        self.calls += 1
+        if ranks.current.rank == 1 and self.calls == 3:
+            raise ZeroDivisionError("on purpose")
+        return super().generate(jobs, sampling, stream)
+
+
+class Refuses(HFEngine):
+    """Finds something wrong in the input, on every rank."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        raise InputError("engine.wish=1: wanted 2")
+
+
+class Holds:
+    """Generates nothing: for updates on groups that are there already."""
+
+    LEARNS = separate = False
+
+    def __init__(self, *, policy, poll, **options):
+        pass
+
+    def close(self):
+        pass

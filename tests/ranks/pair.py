@@ -1,0 +1,78 @@
+"""Two ranks on this machine, over gloo, started as a launcher starts them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+QUICK = [
+    *("budget=smoke", "eval.limit=16", "eval.samples=1", "panel.tasks=0", "tracking.wandb=off"),
+    *("sampler=bots", "checkpoint.every_steps=2"),
+]
+
+
+def environment(rank: int, port: int) -> dict[str, str]:
+    address = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    return os.environ | address | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+class Pair:
+    """``python COMMAND`` as ranks 0 and 1."""
+
+    def __init__(self, command: list[str], cwd: Path | None = None) -> None:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        self.ranks = [
+            subprocess.Popen(
+                [sys.executable, *command],
+                env=environment(rank, port),
+                cwd=cwd,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in (0, 1)
+        ]
+
+    def end(self, seconds: float = 90) -> tuple[list[int], list[str], list[str]]:
+        """Exit statuses, outputs and errors of both ranks, which must end within some seconds."""
+        said = []
+        try:
+            for process in self.ranks:
+                said.append(process.communicate(timeout=seconds))
+        finally:
+            for process in self.ranks:
+                process.kill()
+        return [p.returncode for p in self.ranks], [out for out, _ in said], [err for _, err in said]
+
+
+def train(outputs: Path, *overrides: str, cwd: Path | None = None) -> Pair:
+    return Pair(["-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides], cwd)
+
+
+def alone(outputs: Path, *overrides: str) -> Path:
+    """The same run in one process."""
+    command = [sys.executable, "-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    return folder(outputs)
+
+
+def folder(outputs: Path) -> Path:
+    (path,) = outputs.glob("*/*/*/seed0")
+    return path
+
+
+def wait_for_step(outputs: Path, step: int) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        for file in outputs.glob("*/*/*/seed0/metrics.jsonl"):
+            if len(file.read_text().splitlines()) > step:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"no step {step} within 90 s")
