@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # One torch thread and no spinning: small models are fastest so, and runs beside each other do not starve.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help setup train smoke test test-gpu lint types check conformance format bench bench-samplers bench-verifiers browser docs wheel clean
+.PHONY: help setup train smoke test test-gpu lint types check conformance format bench bench-train bench-samplers bench-verifiers browser docs wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -51,6 +51,12 @@ format: $(READY) ## let ruff repair what it can
 
 bench: $(READY) ## rollout speed against generate()
 	$(QUIET) $(BIN)/python scripts/bench_rollout.py
+
+bench-train: ## seconds a step against TRL, share of the machine's speed; in .venv-vllm, which has TRL
+	.venv-vllm/bin/python scripts/bench_train.py --name tiny-1-thread
+	.venv-vllm/bin/python scripts/bench_train.py --name tiny-2-threads threads=2
+	.venv-vllm/bin/python scripts/bench_train.py --name tiny-coin --reward coin algo.lr=1e-5
+	.venv-vllm/bin/python scripts/bench_share.py
 
 bench-samplers: $(READY) ## time and memory of every sampler on pools of a thousand to a million tasks
 	$(QUIET) $(BIN)/python scripts/bench_samplers.py
