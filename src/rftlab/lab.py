@@ -169,12 +169,8 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     adapter = adapter_of(cfg.get("init_from"))
     if adapter is not None:
         check_adapter(adapter, cfg.model, train="algo" in cfg)
-    if "algo" in cfg and cfg.model.micro_batch_tokens is None:
-        from rftlab import memory
-
-        longest = max(int(prompts.lengths(pool).max()) for pool in dataset.pools().values())
-        load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts)
-        cfg.model.micro_batch_tokens = memory.micro_batch_tokens(load, memory.total_bytes())
+    if "algo" in cfg:
+        _plan_memory(cfg, max(int(prompts.lengths(pool).max()) for pool in dataset.pools().values()))
     if ranks.current.size > 1:
         from rftlab.ranks_lead import lead
 
@@ -182,6 +178,19 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     from rftlab.policy import Policy
 
     return policy_and_engine(cfg, prompts, poll, Policy)
+
+
+def _plan_memory(cfg: Any, longest: int) -> None:
+    """Fills in what is null because it depends on the machine; ``longest`` is that of the prompts, in tokens."""
+    from rftlab import memory
+
+    load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts)
+    if cfg.model.micro_batch_tokens is None:
+        cfg.model.micro_batch_tokens = memory.micro_batch_tokens(load, memory.total_bytes())
+    beside = load.device == "cuda" and cfg.engine.get("mode") == "colocated"
+    if beside and cfg.engine.gpu_memory_utilization is None and cfg.engine.kv_cache_gib is None:
+        share = memory.vllm_share(load, memory.total_bytes(), cfg.model.micro_batch_tokens)
+        cfg.engine.gpu_memory_utilization = share
 
 
 def policy_and_engine(cfg: Any, prompts: Any, poll: Callable[[], None], policy_class: Any) -> tuple[Any, Engine]:

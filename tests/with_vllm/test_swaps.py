@@ -81,7 +81,7 @@ def test_twenty_swaps_leave_one_adapter_and_no_memory():
     engine.close()
 
 
-def test_doctor_sees_fresh_stale_and_synced(capsys):
-    assert doctor(compose(["engine=vllm", KV], "doctor")) == 0
-    said = capsys.readouterr().out
+def test_doctor_sees_fresh_stale_and_synced(capfd):
+    assert doctor(compose(["engine=vllm", KV], verb="doctor")) == 0
+    said = capfd.readouterr().out
     assert all(f"ok    {line}" in said for line in ("canary", "stale", "sync"))

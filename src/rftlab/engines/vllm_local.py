@@ -55,6 +55,7 @@ class Local:
         enforce_eager: bool,
     ) -> None:
         check_install()
+        os.environ |= {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
         if sleep_level not in (0, 1, 2):
             raise InputError(f"engine.sleep_level={sleep_level}, wanted 0, 1 or 2")
         self.stops, self.poll = stops, poll
@@ -88,7 +89,7 @@ class Local:
             options["kv_cache_memory_bytes"] = int((kv_cache_gib or CPU_KV_GIB) * 2**30)
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
             options["distributed_executor_backend"] = "external_launcher"  # a rank's engine is on the rank's device
-        self._owns_group = not torch.distributed.is_initialized()
+            _keep_distributed()
         self.llm = _started(options, policy)
         self.engine = self.llm.llm_engine
 
@@ -172,11 +173,6 @@ class Local:
     def close(self) -> None:
         self.engine.engine_core.shutdown()
         del self.llm, self.engine
-        if self._owns_group:  # ranks go on with theirs
-            from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
-
-            destroy_model_parallel()
-            destroy_distributed_environment()
         gc.collect()
 
 
@@ -189,7 +185,6 @@ def _sampled(out: Any) -> Sampled:
 
 def _started(options: dict[str, Any], policy: Policy) -> Any:
     """The offline engine; random numbers, threads and warnings of this process are as before."""
-    os.environ |= {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
     with _undisturbed():
         try:
             warnings.simplefilter("ignore", FutureWarning)  # of vLLM about torch
@@ -242,6 +237,13 @@ def _undisturbed() -> Iterator[None]:
             np.random.set_state(numbers)
             torch.set_num_threads = threads
             torch.set_num_threads(count)
+
+
+def _keep_distributed() -> None:
+    """A vLLM that shuts down ends torch.distributed, with which the ranks go on."""
+    from vllm.v1.engine import core
+
+    core.cleanup_dist_env_and_memory = lambda: None
 
 
 def _planned(sleeps: bool) -> float:
