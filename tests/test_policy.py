@@ -311,6 +311,29 @@ def test_minibatches_and_epochs_take_every_rollout_and_check_the_engine_first():
     assert info.metrics["train/clip_low"] + info.metrics["train/clip_high"] > 0  # off-policy from the second pass on
 
 
+def test_a_step_that_fails_halfway_is_taken_back(monkeypatch):
+    policy, engine = build("algo.minibatches=3")
+    groups, picks = batch_of(engine)
+    update(policy, groups, picks)
+    engine.sync(policy)
+    groups, picks = batch_of(engine, step=2)
+    before, steps, real = weights(policy), [], policy._optimise
+
+    def second_fails(*args):
+        steps.append(1)
+        if len(steps) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(*args)
+
+    monkeypatch.setattr(policy, "_optimise", second_fails)
+    moments = [state["exp_avg"].clone() for state in policy.optimizer.state.values()]
+    with pytest.raises(torch.OutOfMemoryError):
+        update(policy, groups, picks)
+    assert len(steps) == 2 and torch.equal(weights(policy), before) and policy.version == 1
+    now = [state["exp_avg"] for state in policy.optimizer.state.values()]
+    assert all(torch.equal(a, b) for a, b in zip(moments, now, strict=True))
+
+
 def test_kl_pulls_on_groups_without_variance():
     """At the start the policy is the base, so k3 is flat; after a push it pulls back."""
     policy, engine = build("algo.kl=1.0")
