@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from rftlab import ranks
-from rftlab.core import Completion, Float, Task
+from rftlab.core import Completion, Float, InputError, Task
 from rftlab.engines.base import Engine, Job, Learner, Sampling
 from rftlab.lab import policy_and_engine
 from rftlab.policy import Policy
@@ -58,6 +58,11 @@ def lead(cfg: Any, prompts: Prompts, poll: Callable[[], None]) -> tuple[LeadPoli
     team = ranks.current
     assert isinstance(team, Team)
     team.begin(cfg.get("shard", False))
+    if cfg.engine.get("mode") == "colocated" and (split := cfg.engine.get("tensor_parallel", 1)) > 1:
+        raise InputError(
+            f"engine.tensor_parallel={split}: each of the {team.size} ranks has one GPU and an engine of its own; "
+            "give engine.tensor_parallel=1, or engine.mode=server"
+        )
     with team.command("build", OmegaConf.to_container(cfg, resolve=True)):
         policy, engine = policy_and_engine(cfg, prompts, poll, LeadPolicy)
     if "algo" in cfg:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rftlab import ranks_launch
 
-LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
+LAUNCHER_VARIABLES = ("WORLD_SIZE", "LOCAL_WORLD", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 
 
 def together(run: Callable[[], int]) -> int:
@@ -29,7 +29,7 @@ def together(run: Callable[[], int]) -> int:
 
     team = ranks.current = Team()
     for name in [name for name in os.environ if name.startswith(LAUNCHER_VARIABLES)]:
-        del os.environ[name]  # this process's children are no ranks: an engine's, a sweep's
+        del os.environ[name]  # this process's children are no ranks; vLLM reads RANK and LOCAL_RANK
     if rank:
         return follow(team, terminal)
     try:
@@ -57,4 +57,4 @@ def _take_gpu() -> None:
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if len(gpus := visible_gpus()) > local:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[local]
+        os.environ |= {"CUDA_VISIBLE_DEVICES": gpus[local], "LOCAL_RANK": "0"}
