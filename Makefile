@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+VLLM   ?= .venv-vllm
 # One torch thread and no spinning: small models are fastest so, and runs beside each other do not starve.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help setup train smoke test test-gpu lint types check conformance format bench bench-train bench-samplers bench-verifiers browser docs wheel clean
+.PHONY: help setup train smoke test test-gpu test-vllm lint types check conformance format bench bench-train bench-samplers bench-verifiers browser docs wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -29,6 +30,14 @@ test: $(READY) ## the whole CPU test suite
 
 test-gpu: $(READY) ## the tests that need an accelerator
 	$(BIN)/python -m pytest -m gpu
+
+test-vllm: $(VLLM)/.ready ## the tests with a real vLLM, on the CPU, in a .venv-vllm of its own
+	$(QUIET) $(VLLM)/bin/python -m pytest tests/with_vllm
+$(VLLM)/.ready: pyproject.toml constraints-vllm.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install -q --no-deps -r constraints-vllm.txt
+	$(VLLM)/bin/python -m pip install -q --no-deps -e .
+	@touch $@
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
