@@ -67,12 +67,20 @@ def test_micro_batches_are_memory_only():
     assert close(gradient("model.micro_batch_tokens=40"), gradient("model.micro_batch_tokens=16384"))
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_rollouts_that_share_their_prompts_line_are_separate_rollouts(monkeypatch, attention):
+    options = [f"model.attention={attention}", "algo.kl=0.1"]
+    shared = gradient(*options)
+    monkeypatch.setattr("rftlab.packing.lines", lambda rows, _: [[i] for i in range(len(rows))])
+    assert close(shared, gradient(*options))
+
+
 def test_padding_is_reported():
     policy, engine = build("model.micro_batch_tokens=16384")
     groups, picks = batch_of(engine)
-    lengths = [len(r) for r in _rows(policy, groups)]
-    padded = max(lengths) * len(lengths)
-    assert update(policy, groups, picks).metrics["train/padding"] == pytest.approx(1 - sum(lengths) / padded)
+    lines = [len(policy.prompts.ids(g.task)) + sum(len(c.tokens) for c in g.completions) for g in groups]
+    padded = max(lines) * len(lines)
+    assert update(policy, groups, picks).metrics["train/padding"] == pytest.approx(1 - sum(lines) / padded)
     assert moved("model.micro_batch_tokens=1")[1].metrics["train/padding"] == 0
 
 

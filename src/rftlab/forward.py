@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rftlab import grpo
+from rftlab import grpo, packing
 from rftlab.base_options import liger_projection
 from rftlab.core import InputError
 from rftlab.ranks import Alone
@@ -26,16 +26,18 @@ LOGIT_ELEMENTS = 1 << 26
 
 @dataclass(frozen=True)
 class Micro:
-    """A micro-batch on the device: B rows, M completion tokens in all, row after row."""
+    """A micro-batch on the device: B lines (``packing``), M completion tokens in all, row after row."""
 
     ids: Tensor
     """int64 [B, T], padded on the right."""
+    layout: Tensor | None
+    """int64 [2, B, T], position and segment of each of ``ids``; None = a line a row, nothing to hide."""
     at: Tensor
     """int64 [M], the position in the flattened ids that predicts each token."""
     targets: Tensor
     """int64 [M], the tokens."""
     row: Tensor
-    """int64 [M], the row of each token, in [0, B)."""
+    """int64 [M], the row of each token, from 0."""
     engine: Tensor
     """float32 [M], log-probs of the engine that sampled them."""
     advantage: Tensor
@@ -69,6 +71,7 @@ class Forward:
                 f"model.lora.targets={cfg.lora.targets} adapts the vocabulary projection, which the update takes as "
                 "frozen; all-linear leaves it out"
             )
+        self.dtype, self.packs = self.head.weight.dtype, packing.possible(causal)
         if cfg.compile:  # beside the model, whose names in files stay as they are
             self.body = torch.compile(self.body, dynamic=True)
         self.project = liger_projection() if cfg.liger else project
@@ -78,39 +81,53 @@ class Forward:
 
         With a base that is split over ranks, one that is through first goes on with the others, on nothing.
         """
-        batches = grpo.micro_batches([len(r) for r in rows], self.micro_batch_tokens)
+        lines = packing.lines(rows, self.micro_batch_tokens) if self.packs else [[i] for i in range(len(rows))]
+        lengths = [packing.length([rows[i] for i in line]) for line in lines]
+        batches = grpo.micro_batches(lengths, self.micro_batch_tokens)
         beyond = self.ranks.most(len(batches)) - len(batches)  # first of all: to ask is work of all ranks too
         for batch in batches:
-            yield batch, self._micro([rows[i] for i in batch])
+            yield [i for at in batch for i in lines[at]], self._micro([[rows[i] for i in lines[at]] for at in batch])
         for _ in range(beyond):
             self._accompany()
 
     def _accompany(self) -> None:
         """The forwards and the backward of one micro-batch of an update, adding zero."""
         one = np.zeros(1, np.int32)
-        micro = self._micro([Row(one, one, one.astype(np.float32), 0.0, 0.0, False)])
+        micro = self._micro([[Row(one, one, one.astype(np.float32), 0.0, 0.0, False)]])
         logp = self.logp(micro)
         if torch.is_grad_enabled():
             if self.kl > 0:
                 self.reference(micro)
             (0 * logp).sum().backward()
 
-    def _micro(self, rows: Sequence[Row]) -> Micro:
-        width = max(len(r) for r in rows)
-        lengths = [len(r.tokens) for r in rows]
-        ids = np.full((len(rows), width), self.pad, np.int64)
-        for i, r in enumerate(rows):
-            ids[i, : len(r.prompt)] = r.prompt
-            ids[i, len(r.prompt) : len(r)] = r.tokens
-        starts = [i * width + len(r.prompt) - 1 for i, r in enumerate(rows)]
-        at = np.concatenate([np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)])
-        whole = np.stack([at, ids.reshape(-1)[at + 1], np.repeat(np.arange(len(rows)), lengths)])
-        parts = np.repeat(np.array([[r.advantage, r.weight, r.fresh] for r in rows], np.float32), lengths, axis=0)
-        engine = np.concatenate([r.engine_logp for r in rows]).astype(np.float32)
-        place, targets, row = self._sent(whole)
-        logp, advantage, weight, fresh = self._sent(np.vstack([engine, parts.T]))
-        padding = ids.size - sum(len(r) for r in rows)
-        return Micro(self._sent(ids), place, targets, row, logp, advantage, weight, fresh.bool(), padding)
+    def _micro(self, lines: Sequence[Sequence[Row]]) -> Micro:
+        width = max(packing.length(line) for line in lines)
+        ids = np.full((len(lines), width), self.pad, np.int64)
+        layout = np.zeros((2, len(lines), width), np.int64)
+        rows, at = [], []
+        for b, line in enumerate(lines):
+            prompt = line[0].prompt
+            ids[b, : len(prompt)] = prompt
+            layout[0, b] = np.arange(width)
+            end = len(prompt)
+            for j, row in enumerate(line, 1):
+                start, end = end, end + len(row.tokens)
+                ids[b, start:end] = row.tokens
+                layout[:, b, start:end] = np.arange(len(prompt), len(prompt) + end - start), np.full(end - start, j)
+                # a token is predicted by the one before it, a first token by the prompt's last
+                at.append(b * width + np.concatenate([[len(prompt) - 1], np.arange(start, end - 1)]))
+                rows.append(row)
+        padding = ids.size - sum(packing.length(line) for line in lines)
+        lengths = [len(row.tokens) for row in rows]
+        tokens = np.concatenate([row.tokens for row in rows])
+        place, targets, number = self._sent(
+            np.stack([np.concatenate(at), tokens, np.repeat(np.arange(len(rows)), lengths)]).astype(np.int64)
+        )
+        values = np.array([[row.advantage, row.weight, row.fresh] for row in rows], np.float32)
+        engine = np.concatenate([row.engine_logp for row in rows]).astype(np.float32)
+        logp, advantage, weight, fresh = self._sent(np.vstack([engine, np.repeat(values, lengths, axis=0).T]))
+        sent = self._sent(layout) if len(rows) > len(lines) else None
+        return Micro(self._sent(ids), sent, place, targets, number, logp, advantage, weight, fresh.bool(), padding)
 
     def _sent(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -119,10 +136,14 @@ class Forward:
     def logp(self, micro: Micro) -> Tensor:
         """Log-probs float32 [M] of all completion tokens, with gradient where it is on.
 
-        Rows are padded on the right: with causal attention no padding is ever seen, so no mask is needed. The
-        vocabulary projection is computed on completion positions only.
+        Lines are padded on the right: with causal attention no padding is ever seen, so lines of one row need no mask.
+        The vocabulary projection is computed on completion positions only.
         """
-        hidden = self.body(input_ids=micro.ids, use_cache=False).last_hidden_state.flatten(0, 1)
+        options = {}
+        if micro.layout is not None:
+            position, segment = micro.layout
+            options = {"position_ids": position, "attention_mask": packing.hidden(segment, self.dtype)}
+        hidden = self.body(input_ids=micro.ids, use_cache=False, **options).last_hidden_state.flatten(0, 1)
         return self.project(self.head, hidden.index_select(0, micro.at), micro.targets, self.temperature)
 
     def reference(self, micro: Micro) -> Tensor:

@@ -218,4 +218,4 @@ def _micro(size: Size) -> SimpleNamespace:
     ids = torch.zeros(size.rows, size.width, dtype=torch.long)
     last = torch.arange(size.width - size.new - 1, size.width - 1)
     at = (torch.arange(size.rows)[:, None] * size.width + last).flatten()
-    return SimpleNamespace(ids=ids, at=at, targets=torch.zeros_like(at))
+    return SimpleNamespace(ids=ids, layout=None, at=at, targets=torch.zeros_like(at))
