@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:  # a launcher has started several
         from rftlab.ranks_run import together
 
-        return together(lambda: _run(args))
+        return together(args, lambda: _run(args))
     return _run(args)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from rftlab import ranks_launch
 LAUNCHER_VARIABLES = ("WORLD_SIZE", "LOCAL_WORLD", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 
 
-def together(run: Callable[[], int]) -> int:
+SPREAD = ("train", "eval", "profile")
+"""Verbs that use all ranks."""
+
+
+def together(args: list[str], run: Callable[[], int]) -> int:
     """Joins the other ranks; on rank 0 does ``run``, elsewhere what rank 0 says. Returns the exit status."""
     from rftlab.ranks_follow import follow, hushed
 
@@ -33,7 +38,7 @@ def together(run: Callable[[], int]) -> int:
     if rank:
         return follow(team, terminal)
     try:
-        status = run()
+        status = run() if args and args[0] in SPREAD else _refused(args)
     except SystemExit as stopped:  # saved, by a signal
         status = int(stopped.code or 0)
     in_order = team.leave()
@@ -41,6 +46,11 @@ def together(run: Callable[[], int]) -> int:
         return status
     (report / "status").write_text(str(status))
     return 0 if in_order else 1  # the launcher has a page of text for every other status
+
+
+def _refused(args: list[str]) -> int:
+    print(f"rftlab: {' '.join(args[:1])} runs in one process: start it without a launcher", file=sys.stderr)
+    return 2
 
 
 def _tie(report: Path) -> None:

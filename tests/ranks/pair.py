@@ -11,7 +11,7 @@ from pathlib import Path
 
 QUICK = [
     *("budget=smoke", "eval.limit=16", "eval.samples=1", "panel.tasks=0", "tracking.wandb=off"),
-    *("sampler=bots", "checkpoint.every_steps=2"),
+    *("sampler=bots", "checkpoint.every_steps=2", "budget.rollouts=1000000"),
 ]
 
 
@@ -55,12 +55,12 @@ def train(outputs: Path, *overrides: str, cwd: Path | None = None) -> Pair:
     return Pair(["-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides], cwd)
 
 
-def alone(outputs: Path, *overrides: str) -> Path:
-    """The same run in one process."""
+def alone(outputs: Path, *overrides: str) -> str:
+    """The same run in one process; what it prints."""
     command = [sys.executable, "-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
-    return folder(outputs)
+    return done.stdout
 
 
 def folder(outputs: Path) -> Path:

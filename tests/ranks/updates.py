@@ -83,4 +83,4 @@ def main() -> int:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     sys.path.insert(0, os.path.dirname(__file__))
-    sys.exit(together(main))
+    sys.exit(together(["train"], main))
