@@ -213,6 +213,15 @@ def test_a_rank_beyond_vllms_is_one_line():
         build("model.lora.r=1024")
 
 
+def test_a_rank_stabilised_adapter_has_its_own_scale_in_vllm_too():
+    policy, engine = build("model.lora.rslora=true")
+    perturb(policy)
+    engine.sync(policy)
+    asked = jobs(range(4))
+    assert trainer_gap(policy, asked, engine.generate(asked, SAMPLING, STREAM)) < LOGP
+    engine.close()
+
+
 def test_an_odd_rank_is_rounded_up():
     policy, engine = build("model.lora.r=11")
     perturb(policy)
@@ -232,6 +241,7 @@ def test_a_start_that_fails_gives_its_reason_and_the_knobs():
     [
         ("engine.mode=both", "engine.mode=both, wanted colocated or server"),
         ("engine.sleep_level=3", "engine.sleep_level=3, wanted 0, 1 or 2"),
+        ("model.lora.dora=true", r"vLLM serves no DoRA adapters: give model\.lora\.dora=false, or engine=hf"),
     ],
 )
 def test_wrong_options_are_one_line(override, says):

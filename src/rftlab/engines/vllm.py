@@ -178,10 +178,15 @@ def seed(stream: tuple[Any, ...], job: Job) -> int:
 
 
 def check_servable(policy: Policy) -> None:
-    """Raises ``InputError`` for adapters that vLLM does not serve."""
+    """Raises ``InputError`` for what vLLM does not serve as it is trained."""
+    if policy.cfg.quantize is not None:
+        raise InputError(
+            f"model.quantize={policy.cfg.quantize}: vLLM would sample from the base before its rounding, which is "
+            "another policy; give model.quantize=null, or engine=hf"
+        )
     lora = policy.model.peft_config["default"]
     if getattr(lora, "use_dora", False):
-        raise InputError("vLLM serves no DoRA adapters: give engine=hf, or train without DoRA")
+        raise InputError("vLLM serves no DoRA adapters: give model.lora.dora=false, or engine=hf")
     if lora.bias != "none" or lora.modules_to_save:
         raise InputError(
             f"vLLM serves no adapters with bias={lora.bias} or modules_to_save={lora.modules_to_save}: give engine=hf"
