@@ -36,6 +36,10 @@ def changed(*overrides: str) -> DictConfig:
     return cfg
 
 
+NEEDED = {("model", "hub"): ["model.path=owner/name"]}
+"""What an option asks for on the command line."""
+
+
 @pytest.mark.parametrize("verb", config.SCHEMAS)
 def test_the_defaults_of_every_verb_hold(verb: str) -> None:
     needed = ["run=RUN", "verifier=exact"] if verb == "rescore" else []
@@ -44,7 +48,7 @@ def test_the_defaults_of_every_verb_hold(verb: str) -> None:
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_option_of_every_group_holds(group: str, name: str) -> None:
-    config.check(config.compose([f"{group}={name}"]))
+    config.check(config.compose([f"{group}={name}", *NEEDED.get((group, name), [])]))
 
 
 @pytest.mark.parametrize("part", ["selector", "allocator", "admission"])

@@ -87,8 +87,9 @@ class Prompts:
 
     @property
     def pad(self) -> int:
-        """Id of the padding token; any id does, padding is never attended to."""
-        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        """Id that fills rows up. Padding is never attended to, so any id does, and every model has this one; a
+        tokenizer's own pad token may be missing, or lie beyond the model's vocabulary."""
+        return 0
 
     def ids(self, task: Task) -> NDArray[np.int32]:
         """Prompt tokens int32 [T], up to where the model's answer begins."""

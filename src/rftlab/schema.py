@@ -31,7 +31,7 @@ class Model:
     max_new_tokens: int = MISSING
     max_prompt_tokens: int | None = MISSING
     prompt: str = MISSING
-    template_options: dict[str, Any] = MISSING
+    template_options: dict[str, Any] | None = MISSING
     gradient_checkpointing: bool = MISSING
     attention: str | None = MISSING
     compile: bool = MISSING
