@@ -152,6 +152,8 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     """The learner and the engine that samples from it."""
     from rftlab import ranks
 
+    if cfg.get("shard") and ranks.current.size == 1:
+        raise InputError("shard=true: one process has nobody to share with; give launcher=accelerate num_processes=N")
     if is_simulated(cfg):
         if cfg.get("init_from"):
             raise InputError("init_from needs a model: a simulated engine has no adapter; leave it out with engine=sim")

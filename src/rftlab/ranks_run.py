@@ -57,8 +57,10 @@ def _tie(report: Path) -> None:
     """Tells the command that has started the launcher who rank 0 is, and stops when that command is gone."""
     from rftlab.lifeline import follow
 
+    leash = os.open(report / "leash", os.O_RDONLY | os.O_NONBLOCK)  # it may be gone already: then nobody writes
+    os.set_blocking(leash, True)
+    follow(leash)
     (report / "process").write_text(str(os.getpid()))
-    follow(os.open(report / "leash", os.O_RDONLY))
 
 
 def _take_gpu() -> None:

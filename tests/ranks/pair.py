@@ -39,7 +39,7 @@ class Pair:
             for rank in (0, 1)
         ]
 
-    def end(self, seconds: float = 90) -> tuple[list[int], list[str], list[str]]:
+    def end(self, seconds: float = 180) -> tuple[list[int], list[str], list[str]]:
         """Exit statuses, outputs and errors of both ranks, which must end within some seconds."""
         said = []
         try:
@@ -58,7 +58,7 @@ def train(outputs: Path, *overrides: str, cwd: Path | None = None) -> Pair:
 def alone(outputs: Path, *overrides: str) -> str:
     """The same run in one process; what it prints."""
     command = [sys.executable, "-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -69,10 +69,10 @@ def folder(outputs: Path) -> Path:
 
 
 def wait_for_step(outputs: Path, step: int) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         for file in outputs.glob("*/*/*/seed0/metrics.jsonl"):
             if len(file.read_text().splitlines()) > step:
                 return
         time.sleep(0.02)
-    raise AssertionError(f"no step {step} within 90 s")
+    raise AssertionError(f"no step {step} within 180 s")

@@ -2,6 +2,9 @@
 
 import random
 
+from omegaconf import OmegaConf
+
+from rftlab.gpus import slots
 from rftlab.ranks import balanced
 
 
@@ -27,3 +30,11 @@ def test_groups_of_one_size_are_dealt_evenly():
 
 def test_more_ranks_than_work_leaves_some_idle():
     assert balanced([3.0], 3) == [[0], [], []]
+
+
+def test_the_jobs_of_a_sweep_get_a_gpu_for_each_rank(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    cfg = OmegaConf.create({"threads": 1, "num_processes": 2, "engine": {"_target_": "rftlab.engines.hf.HFEngine"}})
+    assert slots(None, "auto", 9, cfg) == ["0,1", "2,3"]
+    assert slots(None, "auto", 9, OmegaConf.merge(cfg, {"num_processes": None})) == ["0", "1", "2", "3", "4"]
+    assert slots(None, ["0,1,2"], 9, cfg) == ["0,1,2"]
