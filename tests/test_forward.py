@@ -66,3 +66,21 @@ def test_log_probs_and_gradient_are_those_of_the_whole_softmax(monkeypatch, dtyp
     assert torch.linalg.norm(found - want) <= within * torch.linalg.norm(want)
     assert torch.linalg.norm(gradient - wanted) <= within * torch.linalg.norm(wanted)
     assert gradient.dtype == dtype and found.dtype == torch.float32
+
+
+@pytest.mark.gpu
+def test_ligers_projection_is_ours():
+    """Without a GPU too, where Triton interprets its kernels: TRITON_INTERPRET=1."""
+    pytest.importorskip("liger_kernel")
+    from rftlab.base_options import liger_projection
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    generator = torch.Generator().manual_seed(0)
+    head = torch.nn.Linear(64, 500, bias=False, device=device).requires_grad_(False)
+    hidden = torch.randn(40, 64, generator=generator).to(device).requires_grad_()
+    targets = torch.randint(500, (40,), generator=generator).to(device)
+    upstream = torch.linspace(-1, 2, 40, device=device)
+    found = [project_(head, hidden, targets, 0.7) for project_ in (project, liger_projection())]
+    gradients = [torch.autograd.grad((logp * upstream).sum(), hidden)[0] for logp in found]
+    for ours, ligers in (found, gradients):
+        assert torch.linalg.norm(ours - ligers) <= 1e-3 * torch.linalg.norm(ours)
