@@ -141,6 +141,7 @@ def trl_config(spec: dict[str, Any], cfg: Any, folder: str) -> Any:
         adam_beta2=cfg.algo.betas[1],
         max_grad_norm=cfg.algo.max_grad_norm,
         gradient_checkpointing=cfg.model.gradient_checkpointing,
+        chat_template_kwargs=dict(cfg.model.template_options or {}),
         shuffle_dataset=False,
         seed=cfg.seed,
         bf16=gpu,
@@ -165,12 +166,11 @@ def plain_products() -> None:
 
 def trl_arm(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     """TRL's trainer on the same weights, tokens of the prompts, tasks and rewards."""
-    from peft import LoraConfig
     from transformers import TrainerCallback
     from trl import GRPOTrainer
 
     from datasets import Dataset
-    from rftlab.models import device_of_choice, dtype_of, load_base
+    from rftlab.models import device_of_choice, dtype_of, load_base, with_adapter
     from rftlab.prompts import Prompts, model_source
     from rftlab.verifiers.pool import build_pool
 
@@ -179,12 +179,10 @@ def trl_arm(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     if spec["engine"] == "vllm" and not torch.cuda.is_available():
         plain_products()
     tasks = build_dataset(cfg).train.tasks
-    prompts = Prompts.load(cfg.model.path, cfg.model.revision)
+    prompts = Prompts.of(cfg.model)
     order = [index for step in spec["tasks"] for index in step]
-    column = [
-        [dict(m) for m in tasks[i].prompt] if prompts.tokenizer.chat_template else tasks[i].prompt[0]["content"] + "\n"
-        for i in order
-    ]
+    chats = [[dict(m) for m in tasks[i].prompt] for i in order]
+    column = ["\n".join(m["content"] for m in chat) + "\n" for chat in chats] if prompts.plain else chats
     marks: list[Mark] = []
     steps: list[dict[str, Any]] = []
 
@@ -223,20 +221,12 @@ def trl_arm(spec: dict[str, Any], folder: str) -> dict[str, Any]:
 
         base: Any = load_base(cfg.model, dtype_of(cfg.model.dtype, device_of_choice()), device_of_choice())
         base.config._name_or_path = base.name_or_path = model_source(cfg.model.path)  # where its vLLM reads the weights
-        torch.manual_seed(cfg.seed)
         trainer = Timed(
-            model=base,
+            model=with_adapter(base, cfg.model, cfg.seed, None, train=True),
             reward_funcs=reward,
             args=trl_config(spec, cfg, folder),
             train_dataset=Dataset.from_dict({"prompt": column, "index": order}),
             processing_class=prompts.tokenizer,
-            peft_config=LoraConfig(
-                task_type="CAUSAL_LM",
-                r=cfg.model.lora.r,
-                lora_alpha=cfg.model.lora.alpha,
-                lora_dropout=cfg.model.lora.dropout,
-                target_modules=cfg.model.lora.targets,
-            ),
             callbacks=[Marks()],
         )
         trainer.train()
