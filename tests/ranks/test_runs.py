@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ranks.pair import QUICK, alone, folder, train, wait_for_step
@@ -30,7 +29,7 @@ def same(path: Path, other: Path) -> None:
         assert row.keys() >= {k for k in wanted if not k.startswith(OWN)}
         for key in wanted:
             if not key.startswith(OWN):
-                np.testing.assert_allclose(row[key], wanted[key], rtol=1e-4, atol=1e-6, err_msg=key)
+                assert row[key] == pytest.approx(wanted[key], rel=1e-4, abs=1e-6), key
 
 
 def test_from_two_ranks_to_one_and_back_it_is_the_run_of_one(tmp_path):
