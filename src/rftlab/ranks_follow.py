@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import traceback
 from typing import Any
 
@@ -37,18 +35,6 @@ def follow(team: Team, terminal: int) -> int:
         text = "".join(traceback.format_exception(error))
         os.write(terminal, f"rftlab: rank {team.rank} failed:\n{text}".encode())
         return 1
-
-
-def hushed() -> int:
-    """Silences this process: no output, no signals but rank 0's word. Returns a descriptor of its standard error."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    sys.stdout.flush()
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-    os.close(nowhere)
-    return terminal
 
 
 def _obey(team: Team) -> None:

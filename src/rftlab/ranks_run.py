@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from rftlab import ranks_launch
+from rftlab.signals import Stopper
 
 LAUNCHER_VARIABLES = ("WORLD_SIZE", "LOCAL_WORLD", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
-
-
 SPREAD = ("train", "eval", "profile")
 """Verbs that use all ranks."""
 
 
 def together(args: list[str], run: Callable[[], int]) -> int:
     """Joins the other ranks; on rank 0 does ``run``, elsewhere what rank 0 says. Returns the exit status."""
-    from rftlab.ranks_follow import follow, hushed
-
     rank = int(os.environ["RANK"])
     if rank:
-        terminal = hushed()
-    ranks_launch.inside = True
+        terminal = _hushed()
+    ranks_launch.inside = Stopper.patient = True
     folder = os.environ.pop(ranks_launch.REPORT, None)
     report = Path(folder) if folder and rank == 0 else None
     if report:
         _tie(report)
-    _take_gpu()
+    _take_gpu()  # before torch is imported, as some of its importers look for GPUs
     from rftlab import ranks
+    from rftlab.ranks_follow import follow
     from rftlab.ranks_team import Team
 
     team = ranks.current = Team()
@@ -46,6 +45,18 @@ def together(args: list[str], run: Callable[[], int]) -> int:
         return status
     (report / "status").write_text(str(status))
     return 0 if in_order else 1  # the launcher has a page of text for every other status
+
+
+def _hushed() -> int:
+    """Silences this process: no output, no signals but rank 0's word. Returns a descriptor of its standard error."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    sys.stdout.flush()
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    return terminal
 
 
 def _refused(args: list[str]) -> int:

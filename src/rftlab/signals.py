@@ -18,6 +18,8 @@ class Stopper:
     """Catches SIGINT and SIGTERM once; a second one acts as if this were not here."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    patient = False
+    """A second one does nothing: a launcher passes on what its processes have had from the terminal already."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -30,7 +32,8 @@ class Stopper:
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        self._restore()
+        if not self.patient:
+            self._restore()
 
     def poll(self) -> None:
         """Raises ``Stopped`` once a signal has come."""

@@ -48,7 +48,7 @@ def test_a_killed_rank_ends_the_job_at_once_and_is_named(tmp_path):
     wait_for_step(tmp_path, 2)
     pair.ranks[1].send_signal(signal.SIGKILL)
     start = time.monotonic()
-    codes, _, err = pair.end(30)
+    codes, _, err = pair.end(60)
     assert codes == [1, -signal.SIGKILL] and time.monotonic() - start < 15
     assert err[0].splitlines() == ["rftlab: rank 1 has ended before its work was done: the job ends"]
     status = json.loads((folder(tmp_path) / "status.json").read_text())
@@ -79,9 +79,9 @@ def test_wrong_input_is_one_line_of_one_rank(tmp_path, override, line):
 def test_a_signal_to_all_ranks_saves_once_and_ends_all(tmp_path):
     pair = train(tmp_path, *ENDLESS)
     wait_for_step(tmp_path, 2)
-    for process in pair.ranks:
+    for process in (*pair.ranks, *pair.ranks):  # by the terminal, and again by the launcher
         process.send_signal(signal.SIGTERM)
-    codes, _, err = pair.end(30)
+    codes, _, err = pair.end(60)
     assert codes == [143, 0], err
     assert err == ["rftlab: stopped by SIGTERM; saved, the same command goes on\n", ""]
     status = json.loads((folder(tmp_path) / "status.json").read_text())
