@@ -61,11 +61,11 @@ format: $(READY) ## let ruff repair what it can
 bench: $(READY) ## rollout speed against generate()
 	$(QUIET) $(BIN)/python scripts/bench_rollout.py
 
-bench-train: ## seconds a step against TRL, share of the machine's speed; in .venv-vllm, which has TRL
-	.venv-vllm/bin/python scripts/bench_train.py --name tiny-1-thread
-	.venv-vllm/bin/python scripts/bench_train.py --name tiny-2-threads threads=2
-	.venv-vllm/bin/python scripts/bench_train.py --name tiny-coin --reward coin algo.lr=1e-5
-	.venv-vllm/bin/python scripts/bench_share.py
+bench-train: $(VLLM)/.ready ## seconds a step against TRL, which is beside vLLM, and the share of the machine's speed
+	$(VLLM)/bin/python scripts/bench_train.py --name tiny-1-thread
+	$(VLLM)/bin/python scripts/bench_train.py --name tiny-2-threads threads=2
+	$(VLLM)/bin/python scripts/bench_train.py --name tiny-coin --reward coin algo.lr=1e-5
+	$(QUIET) $(VLLM)/bin/python scripts/bench_share.py
 
 bench-samplers: $(READY) ## time and memory of every sampler on pools of a thousand to a million tasks
 	$(QUIET) $(BIN)/python scripts/bench_samplers.py
