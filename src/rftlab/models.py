@@ -71,8 +71,8 @@ def _not_loaded(path: str, error: Exception) -> str:
 def with_adapter(base: Any, model: Any, seed: int, init_from: Path | None, *, train: bool) -> Any:
     """``base`` as a peft model with a fresh adapter (a function of ``seed``) or the one in ``init_from``.
 
-    The adapter is held, trained and multiplied in float32 whatever the dtype of the base: peft casts a layer's input up
-    and its adapter's output back down, so a bfloat16 base gets its correction rounded once, at the sum.
+    The adapter is held, trained and multiplied in float32 (TF32 on a GPU with a bfloat16 base) whatever the dtype of
+    the base: peft casts a layer's input up and the sum back down, so a bfloat16 base gets its correction rounded once.
     """
     from peft import LoraConfig, PeftModel, get_peft_model
 

@@ -58,6 +58,8 @@ class Policy:
         self.device = device_of_choice()
         self.dtype = dtype_of(model.dtype, self.device)
         self.precision = str(self.dtype).removeprefix("torch.")
+        if self.device.type == "cuda" and self.dtype == torch.bfloat16:
+            torch.set_float32_matmul_precision("high")  # the adapter's products: finer than the base's, at its speed
         base = load_base(model, self.dtype, self.ranks.cradle(self.device))
         self.model = self.ranks.placed(with_adapter(base, model, seed, init_from, train=algo is not None), self.device)
         if model.gradient_checkpointing:
