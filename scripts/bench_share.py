@@ -63,21 +63,22 @@ def copy_peak(device: torch.device) -> float:
     return 2 * count / fastest(lambda: b.copy_(a), device)
 
 
-def update_flops(model: Any, prompt: Sequence[int], completion: Sequence[int]) -> float:
-    """FLOPs that an update of these rollouts needs at least, by tokens of prompt and completion of each.
+def update_flops(model: Any, groups: Sequence[tuple[int, Sequence[int]]]) -> float:
+    """FLOPs that an update needs at least, of groups of (tokens of the prompt, tokens of each completion).
 
-    A weight costs 2 FLOPs a token forward and 2 backward (the gradient by its input); an adapter's 2 more (its own).
-    The vocabulary projection is needed on completion tokens only. Causal attention over T tokens costs 2 T^2 times the
-    width of all query heads forward, in each layer, and twice that backward. Recomputation is not work.
+    A prompt is needed once for its group. A weight costs 2 FLOPs a token forward and 2 backward (the gradient by its
+    input), an adapter's 2 more (its own); the vocabulary projection is needed on completion tokens only. Causal
+    attention costs 4 FLOPs for a pair of tokens and a unit of the query heads' width forward, in each layer, and twice
+    that backward. Recomputation is not work.
     """
     body, adapter, head = sizes(model)
     config = model.config.get_text_config()
-    width = config.num_attention_heads * (
-        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    )
-    whole = np.asarray(prompt, float) + np.asarray(completion, float)
-    attention = 6 * config.num_hidden_layers * width * float((whole**2).sum())
-    return float((4 * body + 6 * adapter) * whole.sum() + 4 * head * float(np.sum(completion)) + attention)
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    width = config.num_hidden_layers * config.num_attention_heads * size
+    completed = sum(sum(lengths) for _, lengths in groups)
+    pairs = sum(p * p / 2 + sum(p * c + c * c / 2 for c in lengths) for p, lengths in groups)
+    tokens = completed + sum(p for p, _ in groups)
+    return float((4 * body + 6 * adapter) * tokens + 4 * head * completed + 12 * width * pairs)
 
 
 def sizes(model: Any) -> tuple[int, int, int]:
@@ -130,7 +131,8 @@ def measure(overrides: list[str], repeats: int) -> dict[str, Any]:
         updated = finished(device)
         prompt = [len(policy.prompts.ids(job.task)) for job in jobs for _ in range(size)]
         completion = [len(c.tokens) for group in done for c in group]
-        flops, read = update_flops(policy.model, prompt, completion), decode_bytes(policy.model, prompt, completion)
+        shape = [(len(policy.prompts.ids(j.task)), [len(c.tokens) for c in g]) for j, g in zip(jobs, done, strict=True)]
+        flops, read = update_flops(policy.model, shape), decode_bytes(policy.model, prompt, completion)
         rows.append(
             {
                 "generate": generated - start,
