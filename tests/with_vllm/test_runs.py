@@ -11,7 +11,7 @@ from vllm_tools import KV, LOGP
 
 SHORT = [
     *("budget.prompts=8", "budget.group_size=8", "budget.steps=30", "dataset.limit=16", "eval.limit=8"),
-    *("eval.samples=1", "eval.every_rollouts=100000", "panel.tasks=0", "tracking=none", "algo.lr=3e-3"),
+    *("eval.samples=1", "eval.every_rollouts=100000", "panel.tasks=0", "tracking=none", "algo.lr=1e-3"),
 ]
 VLLM = ["engine=vllm", KV]
 
@@ -38,24 +38,15 @@ def record(path):
 
 
 def test_thirty_steps_learn_as_with_transformers(tmp_path):
-    """On 16 tasks, which both solve far more often at the end than at the start; two seeds show the spread."""
+    """Mean rewards of two seeds in six blocks of 640 rollouts, each with a standard error of 0.018 or less."""
     curves = {
-        engine: [rewards(run(tmp_path / engine, *options, f"seed={seed}")) for seed in (0, 1)]
+        engine: np.mean([rewards(run(tmp_path / engine, *options, f"seed={seed}")) for seed in (0, 1)], axis=0)
         for engine, options in (("hf", []), ("vllm", VLLM))
     }
-    start, end = ({e: np.array([part(c).mean() for c in both]) for e, both in curves.items()} for part in (first, last))
-    for engine in curves:
-        assert (end[engine] > start[engine] + 0.1).all(), (engine, start, end)
-    spread = max(np.ptp(end["hf"]), np.ptp(end["vllm"]), 0.05)
-    assert abs(end["hf"].mean() - end["vllm"].mean()) < 2 * spread, (start, end)
-
-
-def first(curve):
-    return curve[:5]
-
-
-def last(curve):
-    return curve[-5:]
+    hf, vllm = (curve.reshape(6, 5).mean(1) for curve in curves.values())
+    for curve in (hf, vllm):
+        assert curve[-1] > curve[0] + 0.08, (hf, vllm)
+    assert np.abs(hf - vllm).max() < 0.08, (hf, vllm)
 
 
 def test_a_stopped_run_goes_on_and_ends_as_the_unbroken_one(tmp_path, monkeypatch):
