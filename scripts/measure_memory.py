@@ -37,11 +37,10 @@ CASES = {  # name: shape, prompt and new tokens, overrides
         ("random:smollm2-135m", 64, 64, "model.micro_batch_tokens=512"),
         ("random:smollm2-135m", 64, 64, "model.micro_batch_tokens=1024"),
         ("random:smollm2-135m", 64, 64, "model.micro_batch_tokens=1024 model.dtype=bfloat16"),
-        ("random:smollm2-135m", 128, 384, "model.micro_batch_tokens=1024 model.gradient_checkpointing=true"),
-        ("random:smollm2-135m", 64, 64, "model.micro_batch_tokens=512 model.lora.r=128 model.lora.dropout=0.1"),
-        ("random:qwen2.5-0.5b", 64, 64, "model.micro_batch_tokens=256"),
-        ("random:qwen2.5-0.5b", 128, 384, "model.micro_batch_tokens=1024 model.gradient_checkpointing=true"),
-        ("random:qwen3-0.6b", 64, 64, "model.micro_batch_tokens=512 model.dtype=bfloat16"),
+        ("random:smollm2-135m", 192, 32, "model.micro_batch_tokens=1024 model.gradient_checkpointing=true"),
+        ("random:smollm2-135m", 64, 16, "model.micro_batch_tokens=512 model.lora.r=128 model.lora.dropout=0.1"),
+        ("random:qwen2.5-0.5b", 64, 8, "model.micro_batch_tokens=128"),
+        ("random:qwen2.5-0.5b", 64, 8, "model.micro_batch_tokens=512 model.gradient_checkpointing=true"),
     ],
     "cuda": [
         (f"random:{name}", 512, 512, f"model.micro_batch_tokens={tokens} model.gradient_checkpointing={recompute}")
