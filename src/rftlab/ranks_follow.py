@@ -6,10 +6,13 @@ import os
 import traceback
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from rftlab.canary import CanaryError
 from rftlab.core import Completion, InputError
+from rftlab.lab import policy_and_engine
+from rftlab.out_of_memory import explained
 from rftlab.policy import NonFiniteError, Policy
 from rftlab.prompts import Prompts
 from rftlab.ranks_lead import take_state
@@ -32,38 +35,40 @@ def follow(team: Team, terminal: int) -> int:
     except BaseException as error:
         if isinstance(error, SAID):
             team.outlast()  # said by rank 0, whose end ends this process; else it was found here alone
-        text = "".join(traceback.format_exception(error))
-        os.write(terminal, f"rftlab: rank {team.rank} failed:\n{text}".encode())
+        text = f" {error}\n" if isinstance(error, InputError) else "\n" + "".join(traceback.format_exception(error))
+        os.write(terminal, f"rftlab: rank {team.rank} failed:{text}".encode())
         return 1
 
 
 def _obey(team: Team) -> None:
-    from rftlab.lab import policy_and_engine
-
     policy: Any = None
     engine: Any = None
+    cfg: Any = None
     while True:
-        match team.heard():
-            case "build", (config,):
-                cfg = OmegaConf.create(config)
-                team.begin(cfg.get("shard", False))
-                prompts = Prompts.of(cfg.model)
-                policy, engine = policy_and_engine(cfg, prompts, team.poll, Policy)
-            case "state", (state,):
-                take_state(policy, state)
-            case "generate", (parts, sampling, stream):
-                team.gather(_generate(engine, parts[team.rank], sampling, stream))
-            case "train", (rows, lr):
-                policy.train(rows, lr)
-            case "gap", (rows,):
-                policy.logps(rows)
-            case "sync", ():
-                engine.sync(policy)
-            case "close", ():
-                engine.close()
-                policy = engine = None
-            case "end", ():
-                return
+        name, args = team.heard()
+        if name == "end":
+            return
+        try:
+            match name, args:
+                case "build", (config,):
+                    cfg = OmegaConf.create(config)
+                    team.begin(cfg.get("shard", False))
+                    policy, engine = policy_and_engine(cfg, Prompts.of(cfg.model), team.poll, Policy)
+                case "state", (state,):
+                    take_state(policy, state)
+                case "generate", (parts, sampling, stream):
+                    team.gather(_generate(engine, parts[team.rank], sampling, stream))
+                case "train", (rows, lr):
+                    policy.train(rows, lr)
+                case "gap", (rows,):
+                    policy.logps(rows)
+                case "sync", ():
+                    engine.sync(policy)
+                case "close", ():
+                    engine.close()
+                    policy = engine = None
+        except torch.OutOfMemoryError as error:
+            raise explained(error, cfg) from error
 
 
 def _generate(engine: Any, *work: Any) -> list[list[Completion]]:

@@ -1,5 +1,7 @@
 """Engines that fail, or do nothing, on purpose."""
 
+import torch
+
 from rftlab import ranks
 from rftlab.core import InputError
 from rftlab.engines.hf import HFEngine
@@ -14,6 +16,18 @@ class Raises(HFEngine):
         self.calls += 1
         if ranks.current.rank == 1 and self.calls == 3:
             raise ZeroDivisionError("on purpose")
+        return super().generate(jobs, sampling, stream)
+
+
+class Fills(HFEngine):
+    """Finds the GPU full in rank 1's second generation."""
+
+    calls = 0
+
+    def generate(self, jobs, sampling, stream):
+        self.calls += 1
+        if ranks.current.rank == 1 and self.calls == 2:
+            raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB")
         return super().generate(jobs, sampling, stream)
 
 

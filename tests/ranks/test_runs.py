@@ -62,6 +62,12 @@ def test_an_exception_on_another_rank_ends_the_job_with_its_traceback(tmp_path):
     assert err[0].splitlines() == ["rftlab: rank 1 has ended before its work was done: the job ends"]
 
 
+def test_a_full_gpu_on_another_rank_is_one_line_that_names_what_to_lower(tmp_path):
+    codes, _, err = train(tmp_path, "engine._target_=faulty.Fills", cwd=Path(__file__).parent).end()
+    assert codes == [1, 1] and len(err[1].splitlines()) == 1
+    assert err[1].startswith("rftlab: rank 1 failed: out of GPU memory for another 2.00 GiB: lower model.micro_batch")
+
+
 @pytest.mark.parametrize(
     ("override", "line"),
     [
