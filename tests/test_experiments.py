@@ -22,6 +22,7 @@ def test_countdown_is_made_and_its_prompts_fit(tmp_path, monkeypatch, capsys):
     pytest.importorskip("reasoning_gym")
     monkeypatch.setenv("RFTLAB_CACHE", str(tmp_path))
     few = ["dataset.train_size=300", "dataset.eval_size=20", "model.path=random:qwen2.5-3b"]
+    few += ["model.max_prompt_tokens=900"]  # the bundled tokenizer has a token a character
     cfg = compose(["experiment=mopps_countdown", "engine=hf", *few])
     check(cfg)
     assert dry_run("train", cfg) == 0
