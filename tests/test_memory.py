@@ -46,6 +46,7 @@ def narrow(tmp_path: Path, **changes: object) -> str:
     [
         "model.micro_batch_tokens=1024",
         "model.micro_batch_tokens=4096",
+        "model.micro_batch_tokens=4096 model.gradient_checkpointing=true",
         "model.micro_batch_tokens=1024 model.dtype=bfloat16",
         "model.micro_batch_tokens=1024 model.lora.r=64 model.lora.dropout=0.1",
     ],

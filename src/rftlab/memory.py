@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from rftlab import packing
 from rftlab.core import InputError
 from rftlab.engines.hf import CDF_ELEMENTS
 from rftlab.memory_trace import Size, head_width, parameter_bytes, traced_generation, traced_update
@@ -113,10 +114,13 @@ class Load:
         return self.dtype == torch.float32 if self.engine.merged is None else self.engine.merged
 
     def size(self, tokens: int) -> Size:
-        """The micro-batch of the longest rollouts."""
+        """The micro-batch of the longest rollouts, as many of a prompt on a line as find room there."""
         prompt = min(self.prompt or self.context, self.model.max_prompt_tokens or self.context)
-        width = min(self.context, prompt + self.model.max_new_tokens)
-        return Size(max(1, tokens // width), width, min(self.model.max_new_tokens, width - 1))
+        new = min(self.model.max_new_tokens, min(self.context, prompt + self.model.max_new_tokens) - 1)
+        prompt = min(prompt, self.context - new)
+        together = packing.beside(prompt, tokens) // new if self.model.attention != "flash_attention_2" else 1
+        width = prompt + max(1, together) * new
+        return Size(max(1, tokens // width), width, new, max(1, together))
 
     @cached_property
     def apart(self) -> tuple[Part, ...]:
@@ -135,13 +139,17 @@ class Load:
 
     def _generation(self) -> Iterator[Part]:
         """What transformers holds."""
-        width = self.size(1).width
-        size = Size(self.engine.max_rows, width, min(self.model.max_new_tokens, width - 1))
-        yield Part("KV cache", size.rows * size.width * kv_bytes(self.config, self.dtype), "generation")
+        longest, token = self.size(1), kv_bytes(self.config, self.dtype)  # no room for a second completion
+        size = Size(self.engine.max_rows, longest.width, longest.new)
+        prompts = min(self.prompts, size.rows)
+        prefill, decode = traced_generation(self.config, self.model, self.dtype, size, prompts)
         drawn = size.rows * self.config.vocab_size
-        draw = 3 * 4 * drawn + 3 * 8 * min(CDF_ELEMENTS, drawn)  # logits, scaled, log-probs; their CDF in parts
-        step = traced_generation(self.config, self.model, self.dtype, size, min(self.prompts, size.rows))
-        yield Part("decoding", max(draw, step), "generation")
+        # logits, scaled, log-probs; then logits, log-probs, and in parts their exponentials and the sums of these
+        draw = max(3 * 4 * drawn, 2 * 4 * drawn + 2 * 8 * min(CDF_ELEMENTS, drawn))
+        cache = size.rows * size.width * token
+        yield Part("KV cache", cache, "generation")
+        begun = prompts * (size.width - size.new) * token  # the cache is not full while prompts are prefilled
+        yield Part("decoding", max(draw, decode, begun + prefill - cache), "generation")
 
     def update(self, tokens: int) -> tuple[Part, ...]:
         """A micro-batch of ``tokens``."""

@@ -34,11 +34,12 @@ QUANTISED = {"8bit": 1.0, "4bit": 0.5 + 1 / 64}
 
 @dataclass(frozen=True)
 class Size:
-    """A batch: B rows of T positions, the last ``new`` of them generated."""
+    """A batch: B lines of T positions, each a prompt followed by ``together`` completions of ``new`` tokens."""
 
     rows: int
     width: int
     new: int
+    together: int = 1
 
 
 class Live(TorchDispatchMode):
@@ -92,7 +93,7 @@ def traced_update(config: Any, model: Any, algo: Any, dtype: torch.dtype, size: 
         peft.train(model.gradient_checkpointing or model.lora.dropout > 0)
         plain = OmegaConf.merge(model, {"compile": False, "liger": False})  # both need less, and neither can be traced
         forward = Forward(peft, plain, algo, torch.device("cpu"), 0, Alone())
-        micro: Any = _micro(size)
+        micro: Any = _micro(size, masked=forward.packs and model.attention != "flash_attention_2")
         with Live(_tensors(peft)) as live:
             logp = forward.logp(micro)
             kept = live.now
@@ -104,8 +105,8 @@ def traced_update(config: Any, model: Any, algo: Any, dtype: torch.dtype, size: 
     return _deep(config, model, dtype, measure)
 
 
-def traced_generation(config: Any, model: Any, dtype: torch.dtype, size: Size, prompts: int) -> int:
-    """Bytes at most beside the KV cache when transformers prefills ``prompts`` and decodes ``size.rows`` rows."""
+def traced_generation(config: Any, model: Any, dtype: torch.dtype, size: Size, prompts: int) -> tuple[int, int]:
+    """Bytes at most, beside the KV cache, when transformers prefills ``prompts`` and when it decodes ``size.rows``."""
     from transformers import DynamicCache
 
     def measure(peft: Any) -> tuple[int, int]:
@@ -140,7 +141,7 @@ def traced_generation(config: Any, model: Any, dtype: torch.dtype, size: Size, p
 
     config_of_two = _shallow(config, DEPTHS[0])
     with _fake(_shape(config_of_two, model, dtype)) as peft:
-        return max(measure(peft))
+        return measure(peft)
 
 
 def head_width(config: Any) -> int:
@@ -213,9 +214,11 @@ def _tensors(peft: Any) -> list[Tensor]:
     return [*peft.parameters(), *peft.buffers(), *grads]
 
 
-def _micro(size: Size) -> SimpleNamespace:
-    """The part of a micro-batch that decides memory."""
+def _micro(size: Size, masked: bool) -> SimpleNamespace:
+    """The part of a micro-batch that decides memory; ``masked`` = with the layout of lines that are shared."""
     ids = torch.zeros(size.rows, size.width, dtype=torch.long)
-    last = torch.arange(size.width - size.new - 1, size.width - 1)
+    count = size.together * size.new
+    last = torch.arange(size.width - count - 1, size.width - 1)
     at = (torch.arange(size.rows)[:, None] * size.width + last).flatten()
-    return SimpleNamespace(ids=ids, layout=None, at=at, targets=torch.zeros_like(at))
+    layout = torch.zeros(2, size.rows, size.width, dtype=torch.long) if masked else None
+    return SimpleNamespace(ids=ids, layout=layout, at=at, targets=torch.zeros_like(at))

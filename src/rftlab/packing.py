@@ -47,9 +47,14 @@ def lines(rows: Sequence[Row], micro_batch_tokens: int) -> list[list[int]]:
         else:
             start = len(rows[i].prompt)
             newest[prompt] = [i]
-            room[prompt] = min(max(BESIDE, start), min(LONGEST, micro_batch_tokens) - start) - size
+            room[prompt] = beside(start, micro_batch_tokens) - size
             found.append(newest[prompt])
     return found
+
+
+def beside(prompt: int, micro_batch_tokens: int) -> int:
+    """How many completion tokens share the line of a prompt of so many tokens; a single completion may have more."""
+    return min(max(BESIDE, prompt), min(LONGEST, micro_batch_tokens) - prompt)
 
 
 def length(rows: Sequence[Row]) -> int:
