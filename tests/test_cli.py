@@ -259,3 +259,10 @@ def test_a_signal_stops_a_run_after_saving_and_the_same_command_goes_on(tmp_path
     assert process.returncode == 143
     assert err.count("\n") == 1 and "the same command goes on" in err
     assert '"stopped"' in next(tmp_path.rglob("status.json")).read_text()
+
+
+def test_names_and_folders_may_look_like_numbers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "engine=sim", "budget=smoke", "tracking=none", "name=5", "outputs_dir=6")[0] == 0
+    assert run("eval", "engine=sim", "eval.limit=8", "out=7")[0] == 0
+    assert list(tmp_path.glob("6/5/*/*/seed0/metrics.jsonl")) and (tmp_path / "7" / "metrics.json").is_file()

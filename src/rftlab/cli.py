@@ -192,7 +192,7 @@ def run_job(name: str, cfg: Any, dry: bool) -> int:
     from rftlab.signals import Stopped
 
     try:
-        check(cfg, name)
+        cfg = check(cfg, name)
         return (dry_run if dry else JOBS[name])(name, cfg)
     except Stopped as exc:
         print(f"rftlab: stopped by {exc}; saved, the same command goes on", file=sys.stderr)

@@ -15,6 +15,7 @@ from yaml import YAMLError
 from rftlab import listing
 from rftlab.config import compose, keys
 from rftlab.core import InputError
+from rftlab.first_line import first_line
 from rftlab.nearest import nearest, unknown_key
 
 PLUGINS = {
@@ -85,7 +86,7 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
     text = str(exc)
     extra = listing.extra_dirs(args)
     if isinstance(exc, OverrideParseException):
-        return f"{exc.override}: not an override, wanted KEY=VALUE ({_first_line(text)})"
+        return f"{exc.override}: not an override, wanted KEY=VALUE ({first_line(text)})"
     if found := re.search(r"Could not override '([^']+)'", text):
         return _to_add(found[1], args) or _no_such(found[1], verb, args, extra)
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
@@ -101,7 +102,7 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
         groups = [group for group in listing.groups(extra) if any(arg.startswith(f"{group}=") for arg in args)]
         return f"a group takes the name of an option, as in {groups[0] if groups else 'GROUP'}=NAME"
     cause = exc.__cause__ if isinstance(exc, ConfigCompositionException) else None
-    return f"{_first_line(text)}" + (f": {_first_line(str(cause))}" if cause else "")
+    return f"{first_line(text)}" + (f": {first_line(str(cause))}" if cause else "")
 
 
 def _to_add(key: str, args: Sequence[str]) -> str | None:
@@ -140,8 +141,3 @@ def _no_such_option(group: str, name: str, options: Iterable[str]) -> str:
     guess = nearest(name, options)
     hint = f"did you mean {group}={guess}? " if guess else ""
     return f"{group}={name}: no such option; {hint}There are: {', '.join(options) or 'none'}"
-
-
-def _first_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines else "no message"

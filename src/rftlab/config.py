@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rftlab.core import InputError, Need
+from rftlab.first_line import first_line
 from rftlab.listing import conf_dir
 from rftlab.nearest import unknown_key
 from rftlab.schema import SCHEMAS
@@ -107,8 +108,12 @@ RULES: list[_Rule] = [
 """(key, what its value must satisfy unless it is null, the same in words)."""
 
 
-def check(cfg: DictConfig, verb: str = "train") -> None:
-    """Raises ``InputError`` (one line) on anything that is wrong with a composed configuration. No model is loaded."""
+def check(cfg: DictConfig, verb: str = "train") -> DictConfig:
+    """The composed configuration in the types of the schema (a folder that is called 5 is text). No model is loaded.
+
+    Raises:
+        InputError: anything is wrong with it; one line.
+    """
     typed = _typed(cfg, verb)
     for key, holds, wanted in RULES:
         value = OmegaConf.select(typed, key)
@@ -132,6 +137,7 @@ def check(cfg: DictConfig, verb: str = "train") -> None:
     for key in OPEN:  # last: importing an engine takes seconds
         if (node := OmegaConf.select(typed, key)) is not None:
             check_options(key, node, *BESIDE.get(key, ()))
+    return typed
 
 
 def _check_budget(budget: Any, algo: Any) -> None:
@@ -173,7 +179,7 @@ KINDS = {
 
 def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
     """One line on a value of the wrong type."""
-    text = str(exc.msg or exc).splitlines()[0]
+    text = first_line(str(exc.msg or exc))
     found = re.search(r"converted to (\w+)|of type '(\w+)'$", text)
     kind = (
         {"Integer": "int", "Float": "float", "Boolean": "bool"}.get(found[1] or found[2], found[2]) if found else None
@@ -277,7 +283,7 @@ def run_dir(cfg: DictConfig, reads_progress: bool) -> Path:
     """``outputs/<name>/<model>_<dataset>/<sampler>-<fingerprint>/seed<k>``."""
     subject = f"{_folder(cfg.model.name)}_{_folder(cfg.dataset.name)}"
     arm = f"{_folder(cfg.sampler.name)}-{fingerprint(cfg, reads_progress)}"
-    return Path(cfg.outputs_dir) / cfg.name / subject / arm / f"seed{cfg.seed}"
+    return Path(str(cfg.outputs_dir)) / str(cfg.name) / subject / arm / f"seed{cfg.seed}"
 
 
 def _folder(name: str) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rftlab.cache import cache_dir
 from rftlab.core import InputError, TaskPool
+from rftlab.first_line import first_line
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def sentence_transformer(model: str | None = None, dim: int = 64, batch_size: in
         try:
             encoder = SentenceTransformer(model)
         except Exception as error:
-            raise InputError(f"features.model={model} can't be loaded: {str(error).splitlines()[0]}") from error
+            raise InputError(f"features.model={model} can't be loaded: {first_line(error)}") from error
         return _reduced(encoder.encode(prompts(pool), batch_size=batch_size, normalize_embeddings=True), dim)
 
     return source

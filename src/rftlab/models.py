@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from rftlab import random_models
 from rftlab.base_options import check_base_options, load_options
 from rftlab.core import InputError
-from rftlab.prompts import first_line, model_source
+from rftlab.first_line import first_line
+from rftlab.prompts import model_source
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LOGIT_TRANSFORMS = ("logits_scaling", "logit_scale", "final_logit_softcapping")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rftlab import random_models
 from rftlab.core import InputError, Task, TaskPool
+from rftlab.first_line import first_line
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -31,11 +32,6 @@ def model_source(path: str) -> str:
         there = sorted(p.parent.name for p in ASSETS.glob("*/config.json"))
         raise InputError(f"model.path={path}: no such bundled model; bundled are {', '.join(there)}")
     return str(folder)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line; its name when it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _template(file: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rftlab.first_line import first_line
+
 AXES = ("step", "ledger/rollouts", "ledger/tokens", "ledger/seconds")
 """What a chart can have as its x axis; rollouts by default."""
 FINISH_SECONDS = 60
@@ -145,4 +147,4 @@ def _run_id(run_dir: Path) -> str:
 
 def line(exc: Exception) -> str:
     """An error of W&B in one line."""
-    return f"{type(exc).__name__}: {str(exc).strip().splitlines()[0] if str(exc).strip() else 'no message'}"
+    return f"{type(exc).__name__}: {first_line(str(exc))}"

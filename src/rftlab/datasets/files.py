@@ -12,6 +12,7 @@ from typing import Any
 
 from rftlab.core import InputError
 from rftlab.datasets.rows import Row
+from rftlab.first_line import first_line
 
 NO_OBJECT = "is not a JSON object"
 
@@ -144,7 +145,7 @@ def _parquet(path: Path, _: str | None) -> Found:
     try:
         yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
     except pyarrow.ArrowException as error:
-        raise InputError(f"{str(path)!r} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{str(path)!r} cannot be read as Parquet: {first_line(error)}") from error
 
 
 FORMATS: dict[str, Callable[[Path, str | None], Found]] = {

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from rftlab.core import InputError
+from rftlab.first_line import first_line
 from rftlab.nearest import nearest
 
 STREAM = 10_000
@@ -68,7 +69,7 @@ def check(family: str, parameters: Mapping[str, Any]) -> None:
         source(family, parameters, 0)
     except Exception as error:  # families assert, raise ValueError, or stumble over a wrong type
         raise InputError(
-            f"dataset.families.{family}={dict(parameters)}: the family refuses it, {_said(error)}"
+            f"dataset.families.{family}={dict(parameters)}: the family refuses it, {first_line(error)}"
         ) from None
 
 
@@ -116,7 +117,7 @@ def _item(family: str, parameters: str, seed: int, index: int) -> Mapping[str, A
             made = _source(family, parameters, seed)[index]
     except Exception as error:  # parameters that it does not check are seen here
         raise InputError(
-            f"dataset.families.{family}={parameters}: the family cannot make items, {_said(error)}"
+            f"dataset.families.{family}={parameters}: the family cannot make items, {first_line(error)}"
         ) from error
     finally:
         random.setstate(state)
@@ -124,10 +125,6 @@ def _item(family: str, parameters: str, seed: int, index: int) -> Mapping[str, A
     if answer is None and family in _EXAMPLES:
         answer = _EXAMPLES[family](made["metadata"])
     return {**made, "answer": answer}
-
-
-def _said(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _is_arithmetic(text: str) -> bool:

@@ -20,9 +20,10 @@ from rftlab.core import InputError
 from rftlab.engines.base import Sampling
 from rftlab.engines.vllm import Ask, Sampled
 from rftlab.engines.vllm_install import check_install
+from rftlab.first_line import first_line
 from rftlab.models import stored_config
 from rftlab.policy import Policy
-from rftlab.prompts import first_line, model_source
+from rftlab.prompts import model_source
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the scheduler in this process: no spinning helpers, errors arrive whole

@@ -22,8 +22,9 @@ from rftlab.canary import MAX_LOGP_GAP
 from rftlab.core import InputError, Task
 from rftlab.engines.base import Sampling
 from rftlab.engines.vllm import Ask, Sampled
+from rftlab.first_line import first_line
 from rftlab.policy import Policy
-from rftlab.prompts import first_line, model_source
+from rftlab.prompts import model_source
 
 AT_ONCE = 64
 """Requests to one server at a time; more wait here instead of there."""

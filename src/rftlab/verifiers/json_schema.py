@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from rftlab.core import Status, Task, Verdict
+from rftlab.first_line import first_line
 from rftlab.verifiers import json_text
 from rftlab.verifiers.base import Verifier
 
@@ -112,7 +113,7 @@ def _validator(schema: str) -> Any:
         draft = validator_for(content, default=Draft202012Validator)
         draft.check_schema(content)
     except (json_text.NoJson, SchemaError) as error:
-        raise ValueError(f"the schema {schema[:80]!r} is none: {str(error).splitlines()[0][:200]}") from None
+        raise ValueError(f"the schema {schema[:80]!r} is none: {first_line(error)[:200]}") from None
     return draft(content, registry=Registry())  # without one, remote references would be fetched
 
 
