@@ -80,10 +80,10 @@ def measured(path: str, prompt: int, new: int, overrides: str) -> dict[str, tupl
     torch.set_num_threads(1)
     policy = Policy(cfg.model, cfg.algo, Prompts.load(path), 0)
     engine = HFEngine(policy, merged=None, max_rows=ROWS)
-    told = plan(Load(cfg.model, cfg.algo, cfg.engine, prompt, policy.device.type, prompts=ROWS))
+    load = Load(cfg.model, cfg.algo, cfg.engine, prompt, policy.device.type, prompts=ROWS)
+    told, size = plan(load), load.size(cfg.model.micro_batch_tokens)
     process = next(part.bytes for part in told.parts if part.name == "process")
-    count = max(1, cfg.model.micro_batch_tokens // (prompt + new))
-    rows = [row(prompt, new) for _ in range(2 * count)]
+    rows = [row(prompt, new) for _ in range(2 * size.rows * size.together)]  # fill two micro-batches
     policy.train(rows[:1], 1e-4)  # makes the optimiser's state
     update = held(policy, engine, lambda: policy.train(rows, 1e-4))
     letters = "".join(np.random.default_rng(0).choice(list("abcdefgh"), prompt))
