@@ -110,9 +110,10 @@ def test_k3_is_zero_at_the_base_and_its_gradient_pulls_back():
     assert logp.grad.tolist() == pytest.approx([0.0, 0.5 * (1 - np.e)])
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 200))
-def test_micro_batches_hold_every_row_once_within_the_bound(lengths, bound):
-    batches = grpo.micro_batches(lengths, bound)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 200), st.integers(1, 60))
+def test_micro_batches_hold_every_row_once_within_the_bound(lengths, bound, apart):
+    batches = grpo.micro_batches(lengths, bound, apart)
     assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
     for b in batches:
         assert len(b) == 1 or len(b) * max(lengths[i] for i in b) <= bound
+        assert len({lengths[i] <= apart for i in b}) == 1

@@ -83,7 +83,7 @@ class Forward:
         """
         lines = packing.lines(rows, self.micro_batch_tokens) if self.packs else [[i] for i in range(len(rows))]
         lengths = [packing.length([rows[i] for i in line]) for line in lines]
-        batches = grpo.micro_batches(lengths, self.micro_batch_tokens)
+        batches = grpo.micro_batches(lengths, self.micro_batch_tokens, packing.LONGEST)
         beyond = self.ranks.most(len(batches)) - len(batches)  # first of all: to ask is work of all ranks too
         for batch in batches:
             yield [i for at in batch for i in lines[at]], self._micro([[rows[i] for i in lines[at]] for at in batch])

@@ -131,15 +131,16 @@ def token_loss(
     )
 
 
-def micro_batches(lengths: list[int], max_tokens: int) -> list[list[int]]:
+def micro_batches(lengths: list[int], max_tokens: int, apart: int) -> list[list[int]]:
     """Rows in batches of at most ``max_tokens`` tokens, padding included; similar lengths together.
 
-    A row longer than ``max_tokens`` gets a batch of its own. The split changes memory, never the sum of the losses.
+    A row longer than ``max_tokens`` gets a batch of its own; rows longer than ``apart`` are beside no shorter ones. The split changes memory, never the sum of the losses.
     """
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         # lengths rise, so the newest row is the longest of its batch
-        if batches and lengths[row] * (len(batches[-1]) + 1) <= max_tokens:
+        alike = batches and not lengths[batches[-1][0]] <= apart < lengths[row]
+        if alike and lengths[row] * (len(batches[-1]) + 1) <= max_tokens:
             batches[-1].append(row)
         else:
             batches.append([row])

@@ -18,14 +18,17 @@ from rftlab.update import Row
 BESIDE = 256
 """Completion tokens that share a line in any case; as many as the prompt has may."""
 LONGEST = 2048
-"""Positions of a line that is shared: bounds its mask."""
+"""Positions of a line that is shared: bounds its mask. No longer line is beside it, so that the mask hides no window."""
 
 
 def possible(model: Any) -> bool:
-    """Whether every layer of a causal model is attention that takes a mask of ours and no window of its own."""
+    """Whether every layer of a causal model is attention that takes a mask of ours and no window within it.
+
+    A model that has a window and does not say of which layers it is (Mistral) has it in all.
+    """
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
     return (
         kinds <= {"full_attention", "sliding_attention"}
         and (kinds == {"full_attention"} or (window or 0) >= LONGEST)
