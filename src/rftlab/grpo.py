@@ -134,7 +134,8 @@ def token_loss(
 def micro_batches(lengths: list[int], max_tokens: int, apart: int) -> list[list[int]]:
     """Rows in batches of at most ``max_tokens`` tokens, padding included; similar lengths together.
 
-    A row longer than ``max_tokens`` gets a batch of its own; rows longer than ``apart`` are beside no shorter ones. The split changes memory, never the sum of the losses.
+    A row longer than ``max_tokens`` gets a batch of its own; rows longer than ``apart`` are beside no shorter ones. The
+    split changes memory, never the sum of the losses.
     """
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):

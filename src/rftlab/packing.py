@@ -18,7 +18,7 @@ from rftlab.update import Row
 BESIDE = 256
 """Completion tokens that share a line in any case; as many as the prompt has may."""
 LONGEST = 2048
-"""Positions of a line that is shared: bounds its mask. No longer line is beside it, so that the mask hides no window."""
+"""Positions of a line that is shared: bounds its mask. No longer line is beside it: a mask replaces windows."""
 
 
 def possible(model: Any) -> bool:
