@@ -319,6 +319,14 @@ def test_minibatches_and_epochs_take_every_rollout_and_check_the_engine_first():
     assert info.metrics["train/clip_low"] + info.metrics["train/clip_high"] > 0  # off-policy from the second pass on
 
 
+def test_minibatches_that_find_no_row_do_not_enlarge_the_others():
+    def two_rows(groups, picks):
+        return [(groups[0], Pick(groups[0].task.index, np.array([0, 1]), baseline=0.5))]
+
+    two, eight = (gradient(f"algo.minibatches={n}", batch=two_rows) for n in (2, 8))
+    assert torch.equal(two, eight)
+
+
 def test_a_step_that_fails_halfway_is_taken_back(monkeypatch):
     policy, engine = build("algo.minibatches=3")
     groups, picks = batch_of(engine)

@@ -137,10 +137,11 @@ class Policy:
         totals, old = Totals(self.device), {}
         if len(passes) > 1 or (passes and self.cfg.lora.dropout > 0):
             old = self._before([(i, row) for i, row in enumerate(rows) if i in mine], totals)
+        factor = len(passes) / self.algo.epochs
         with self._all_or_nothing(len(passes)), self._gradient() as gradient:
             for part in passes:
                 share = [i for i in part if i in mine]
-                totals.merge(self._optimise([rows[i] for i in share], [old[i] for i in share if old], gradient))
+                totals.merge(self._optimise([rows[i] for i in share], [old[i] for i in share if old], gradient, factor))
         self._count_bad(totals.skipped > 0)
         self.version += 1
         return totals
@@ -177,9 +178,10 @@ class Policy:
         finally:
             self.optimizer.zero_grad(set_to_none=True)
 
-    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor], gradient: Tensor) -> Totals:
-        """One optimiser step on this rank's ``rows``; their loss is scaled so that its mean size is the batch's.
+    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor], gradient: Tensor, factor: float) -> Totals:
+        """One optimiser step on this rank's ``rows``.
 
+        Their loss is multiplied by ``factor``, the steps of an epoch, so that its mean size is the batch's.
         ``old`` is empty when this is the only step: then the forward's own log-probs are those at its start.
         """
         gradient.zero_()
@@ -201,7 +203,7 @@ class Policy:
                 ref_logp=self.forward.reference(micro) if self.algo.kl > 0 else None,
                 kl=self.algo.kl,
             )
-            loss = (out.loss * micro.weight).sum() * self.algo.minibatches
+            loss = (out.loss * micro.weight).sum() * factor
             loss.backward()
             totals.add(out, before, loss, micro.fresh, micro.ids.numel(), micro.padding)
         self._switch(False)
