@@ -327,6 +327,34 @@ def test_minibatches_that_find_no_row_do_not_enlarge_the_others():
     assert torch.equal(two, eight)
 
 
+def test_a_first_step_that_finds_no_memory_leaves_nothing_behind(monkeypatch, tmp_path):
+    policy, engine = build()
+    groups, picks = batch_of(engine)
+    before, made, real = weights(policy), [], torch.zeros_like
+
+    def third_fails(*args, **kwargs):
+        made.append(1)
+        if len(made) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(*args, **kwargs)
+
+    def step(*_):
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "zeros_like", third_fails)
+            return type(policy.optimizer).step(policy.optimizer)
+
+    with monkeypatch.context() as patch, pytest.raises(torch.OutOfMemoryError):
+        patch.setattr(policy.optimizer, "step", step)
+        update(policy, groups, picks)
+    assert len(made) == 3 and torch.equal(weights(policy), before) and not policy.optimizer.state
+    policy.save(tmp_path)
+    again, _ = build()
+    again.load(tmp_path)
+    for each in (policy, again):
+        update(each, groups, picks)
+        assert torch.equal(weights(each) - before, moved()[0])
+
+
 def test_a_step_that_fails_halfway_is_taken_back(monkeypatch):
     policy, engine = build("algo.minibatches=3")
     groups, picks = batch_of(engine)

@@ -155,9 +155,10 @@ class Policy:
 
     @contextmanager
     def _all_or_nothing(self, steps: int) -> Iterator[None]:
-        """Takes back the optimiser steps before one that fails. A single one fails before it moves anything."""
+        """Takes back the optimiser steps before one that fails; of the very first, the moments that it began to make."""
         state = {"parameters": [p.data for p in self.parameters], "optimizer": self.optimizer.state_dict()}
-        before = tree_map_only(Tensor, lambda t: t.to("cpu", copy=True), state) if steps > 1 else None
+        takes_back = steps > 1 or not self.optimizer.state  # any other single step fails before it moves anything
+        before = tree_map_only(Tensor, lambda t: t.to("cpu", copy=True), state) if takes_back else None
         try:
             yield
         except BaseException:
