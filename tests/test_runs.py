@@ -141,6 +141,15 @@ def test_a_job_that_has_just_been_started_is_running_and_one_that_ended_at_once_
         assert states(tmp_path) == ["running"]
 
 
+def test_a_lock_alone_is_no_run_unless_it_is_held(tmp_path: Path) -> None:
+    folder = tmp_path / "exp" / "tiny_ladder" / "bots-1" / "seed4"
+    folder.mkdir(parents=True)
+    owner = RunDir(folder)
+    assert states(tmp_path) == ["running"]
+    owner.close()
+    assert (folder / ".lock").is_file() and states(tmp_path) == []
+
+
 def test_a_run_of_another_host_lives_while_its_heartbeat_is_young(tmp_path: Path) -> None:
     make(tmp_path, "a", 0, "running", host="elsewhere")
     make(tmp_path, "b", 0, "running", host="elsewhere", heartbeat=time.time() - runs.DEAD_AFTER - 1)

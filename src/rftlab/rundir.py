@@ -43,23 +43,46 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: TextIO | None = None
+        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        """Folders that were missing, the innermost first."""
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(path / ".lock", "w")  # noqa: SIM115  held open for the life of the run
+            self._lock: TextIO | None = self._locked()
+        except BlockingIOError as error:
+            raise InputError(
+                f"{path} is being written by {self._owner()}; wait for it, or change seed, name or outputs_dir"
+            ) from error
         except OSError as error:
             raise InputError(
                 f"cannot write to {path} ({error.strerror}); give a writable place by outputs_dir=DIR"
             ) from error
-        try:
-            _take(self._lock)
-        except OSError as error:
-            self._lock.close()
-            owner = self.status()
-            raise InputError(
-                f"{path} is being written by process {owner.get('pid', '?')} on {owner.get('host', '?')}; "
-                "wait for it, or change seed, name or outputs_dir"
-            ) from error
+
+    def _locked(self) -> TextIO:
+        """The lock, held, with the owner in it. Raises ``BlockingIOError`` when another process has it."""
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = open(self.path / ".lock", "a")  # noqa: SIM115  held open for the life of the run
+            except FileNotFoundError:  # the folder went with another process, as below
+                continue
+            try:
+                _take(lock)
+                if os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name)):
+                    lock.truncate(0)
+                    lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+                    lock.flush()
+                    return lock
+            except FileNotFoundError:
+                pass
+            except OSError:
+                lock.close()
+                raise
+            lock.close()  # its owner ended before it wrote anything, and took this file along
+
+    def _owner(self) -> str:
+        """Who holds the lock, as it has written there."""
+        with contextlib.suppress(OSError, ValueError):
+            return (self.path / ".lock").read_text(encoding="utf-8") or "another process"
+        return "another process"
 
     def status(self) -> dict[str, Any]:
         """The last written status; empty for a new run."""
@@ -104,7 +127,13 @@ class RunDir:
         return identity
 
     def close(self) -> None:
+        """Gives the directory free. One that this process made and wrote nothing into vanishes."""
         if self._lock is not None:
+            with contextlib.suppress(OSError):  # a folder that is not empty stays, and so do those above it
+                if self.path in self._made and os.listdir(self.path) == [".lock"]:
+                    os.unlink(self._lock.name)  # still held: whoever waits for it sees that the file has gone
+                    for folder in self._made:
+                        folder.rmdir()
             self._lock.close()
             self._lock = None
 

@@ -111,7 +111,8 @@ def directories(folder: str, seen: frozenset[str] = frozenset()) -> Iterator[str
         yield folder
         return
     if os.path.basename(folder).startswith("seed") and names & {".lock", "console.log"}:
-        yield folder  # begun, or about to begin
+        if names != {".lock"} or held(folder):  # a lock alone: killed while it still checked its input
+            yield folder  # begun, or about to begin
         return
     for entry in entries:
         if entry.name.startswith(".") or not entry.is_dir():
