@@ -50,6 +50,23 @@ def small(tmp_path) -> str:
     return f"random:{tmp_path / 'small.json'}"
 
 
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [
+        ([1], "no model_type in it; wanted an object like a model's config.json"),
+        ({"hidden_size": 64}, "no model_type in it"),
+        ({"model_type": "nonsense"}, "model_type is nonsense; wanted"),
+        ({"model_type": "qwen3", "hidden_size": "wide"}, "qwen3 has no such shape"),
+    ],
+)
+def test_a_shape_that_is_none_is_said_to_be_that_and_not_kept(shape, wanted, tmp_path, cache):
+    file = tmp_path / "shape.json"
+    file.write_text(json.dumps(shape))
+    for _ in range(2):
+        with pytest.raises(InputError, match=rf"^model\.path=random:{file}: {wanted}"):
+            Prompts.load(f"random:{file}")
+
+
 def test_every_shape_is_listed_here():
     assert {p.stem for p in random_models.SHAPES.glob("*.json")} == set(PARAMETERS)
 

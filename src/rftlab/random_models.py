@@ -17,6 +17,7 @@ from typing import Any
 
 from rftlab.cache import cache_dir
 from rftlab.core import InputError
+from rftlab.first_line import first_line
 
 ASSETS = Path(__file__).parent / "assets"
 SHAPES = ASSETS / "shapes"
@@ -41,6 +42,7 @@ def folder(path: str) -> Path:
     name = f"{Path(path.removeprefix(PREFIX)).stem}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
     there = cache_dir("random") / name
     if not there.is_dir():
+        _check(path, shape)
         there.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=there.parent))
         for file in TOKENIZER:
@@ -70,7 +72,23 @@ def weights(path: str) -> Path:
     return there
 
 
-def _shape(path: str) -> dict[str, Any]:
+def _check(path: str, shape: Any) -> None:
+    """Raises ``InputError`` when no configuration of transformers takes the shape."""
+    wanted = "wanted an object like a model's config.json, with the model_type of a causal language model"
+    if not isinstance(shape, dict) or not isinstance(shape.get("model_type"), str):
+        raise InputError(f"model.path={path}: no model_type in it; {wanted}")
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if (kind := shape["model_type"]) not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise InputError(f"model.path={path}: model_type is {kind}; {wanted}")
+    try:
+        AutoConfig.for_model(**shape)
+    except Exception as error:  # every architecture has checks, and errors, of its own
+        raise InputError(f"model.path={path}: {kind} has no such shape ({first_line(error)}); {wanted}") from error
+
+
+def _shape(path: str) -> Any:
     name = path.removeprefix(PREFIX)
     file = SHAPES / f"{name}.json"
     if not file.is_file():
