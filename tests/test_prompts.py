@@ -85,8 +85,42 @@ def test_prompts_that_do_not_fit_are_counted_and_the_longest_shown():
     )
     lengths = prompts.lengths(pool)
     with pytest.raises(InputError, match=rf"2 of 3 prompts of p do not fit: the longest has {lengths.max()} tokens"):
-        prompts.check_fit(pool, int(lengths[0]) + 10, 10)
-    prompts.check_fit(pool, int(lengths.max()) + 10, 10)
+        prompts.check_fit([pool], int(lengths[0]) + 10, 10)
+    prompts.check_fit([pool], int(lengths.max()) + 10, 10)
+
+
+def pool_of(name: str, *sizes: int) -> TaskPool:
+    messages = [({"role": "user", "content": "a" * n},) for n in sizes]
+    return TaskPool(tuple(Task(f"{name}{i}", i, m, "") for i, m in enumerate(messages)), name=name)
+
+
+@pytest.mark.parametrize(
+    ("context", "limit", "wanted", "unwanted"),
+    [  # prompts of 9 to 54 tokens, completions of 40
+        (
+            49,
+            512,
+            r"; give model\.context=94, or leave those tasks out by model\.max_prompt_tokens=9$",
+            "give model.max",
+        ),
+        (40, 512, r"; give model\.context=94$", "max_prompt_tokens"),
+        (80, None, r"; give model\.max_new_tokens=26, or leave .* model\.max_prompt_tokens=40$", "model.context="),
+        (80, 90, r"; give model\.context=90 model\.max_new_tokens=36, or leave .*_prompt_tokens=40$", "context=94"),
+        (30, None, r"; shorten the prompts$", "give"),
+    ],
+)
+def test_what_is_offered_for_a_short_context_repairs_it(context, limit, wanted, unwanted):
+    prompts = Prompts.load("bundled:tiny")
+    pools = [pool_of("train", 5, 30), pool_of("eval", 5, 50)]
+    assert [prompts.lengths(pool).tolist() for pool in pools] == [[9, 34], [9, 54]]
+    with pytest.raises(InputError, match=wanted) as found:
+        prompts.check_fit(pools, context, 40, limit)
+    assert unwanted not in str(found.value)
+
+
+def test_a_bad_shape_is_no_matter_of_the_tokenizer():
+    with pytest.raises(InputError, match=r"^model\.path=random:nowhere: no such shape; wanted a file like"):
+        Prompts.load("random:nowhere")
 
 
 @pytest.mark.parametrize("kind", ["PreTrainedTokenizerFast", "Qwen2Tokenizer"])  # the second makes one up, id 262

@@ -117,12 +117,16 @@ def build(cfg: Any, poll: Callable[[], None] = lambda: None) -> Lab:
 
 def fitting(cfg: Any) -> Dataset:
     """The dataset without the tasks whose prompts exceed ``model.max_prompt_tokens``; what is dropped is counted."""
-    dataset, most = build_dataset(cfg), cfg.model.max_prompt_tokens
-    if most is None or is_simulated(cfg):
-        return dataset
-    from rftlab.prompts import Prompts
+    from rftlab.prompts import Prompts, model_source
 
-    prompts = Prompts.of(cfg.model)
+    most = cfg.model.max_prompt_tokens
+    if is_simulated(cfg):
+        return build_dataset(cfg)
+    model_source(cfg.model.path)  # to make the tasks may take long: what is wrong with the model is said before
+    prompts = None if most is None else Prompts.of(cfg.model)
+    dataset = build_dataset(cfg)
+    if prompts is None:
+        return dataset
     counts, pools = dict(dataset.counts), {}
     for name, pool in dataset.pools().items():
         kept = np.flatnonzero(prompts.lengths(pool) <= most)
@@ -165,9 +169,8 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
     from rftlab.prompts import Prompts
 
     prompts = Prompts.of(cfg.model)
-    context = cfg.model.context or stored_config(cfg.model).max_position_embeddings
-    for pool in dataset.pools().values():
-        prompts.check_fit(pool, context, cfg.model.max_new_tokens)
+    limit = stored_config(cfg.model).max_position_embeddings
+    prompts.check_fit(dataset.pools().values(), cfg.model.context or limit, cfg.model.max_new_tokens, limit)
     adapter = adapter_of(cfg.get("init_from"))
     if adapter is not None:
         check_adapter(adapter, cfg.model, train="algo" in cfg)

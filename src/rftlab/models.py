@@ -38,9 +38,10 @@ def load_base(model: Any, dtype: torch.dtype, device: torch.device) -> Any:
     check_base_options(model, dtype, device)
     if random_models.is_random(model.path):
         random_models.weights(model.path)
+    source = model_source(model.path)
     try:
         options = {"revision": model.revision, "dtype": dtype, **load_options(model, device)}
-        base = AutoModelForCausalLM.from_pretrained(model_source(model.path), **options)
+        base = AutoModelForCausalLM.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
         raise InputError(_not_loaded(model.path, error)) from error
     for setting in LOGIT_TRANSFORMS:
@@ -57,8 +58,9 @@ def stored_config(model: Any) -> Any:
     """The model's configuration, the text part of a multimodal one; no weights are loaded."""
     from transformers import AutoConfig
 
+    source = model_source(model.path)
     try:
-        config = AutoConfig.from_pretrained(model_source(model.path), revision=model.revision)
+        config = AutoConfig.from_pretrained(source, revision=model.revision)
     except (OSError, ValueError) as error:
         raise InputError(_not_loaded(model.path, error)) from error
     return config.get_text_config()

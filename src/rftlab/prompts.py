@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import TemplateError
 from numpy.typing import NDArray
 
-from rftlab import random_models
+from rftlab import hub, random_models
 from rftlab.core import InputError, Task, TaskPool
 from rftlab.first_line import first_line
 
@@ -22,10 +22,15 @@ TOKEN = 64
 
 
 def model_source(path: str) -> str:
-    """``bundled:<name>`` as a folder of this package, ``random:<name>`` as one of the cache; anything else as it is."""
+    """``bundled:<name>`` as a folder of this package, ``random:<name>`` as one of the cache; anything else as it is.
+
+    Before a name on the hub is handed on it is known whether the hub can be reached.
+    """
     if random_models.is_random(path):
         return str(random_models.folder(path))
     if not path.startswith("bundled:"):
+        if not Path(path).is_dir():
+            hub.reachable()
         return path
     folder = ASSETS / path.removeprefix("bundled:")
     if not (folder / "config.json").is_file():
@@ -63,10 +68,11 @@ class Prompts:
         cls, path: str, revision: str | None = None, prompt: str = "chat", options: Mapping[str, Any] | None = None
     ) -> Prompts:
         """``prompt`` is ``chat`` (the tokenizer's own template), ``plain`` or a file with a Jinja template."""
+        source = model_source(path)  # its errors speak for themselves, and come before a slow import
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(model_source(path), revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"model.path={path}: no tokenizer could be loaded ({first_line(error)}); "
@@ -114,21 +120,41 @@ class Prompts:
         """Tokens int64 [N] of every prompt of a pool."""
         return np.array([len(self.ids(task)) for task in pool.tasks], np.int64)
 
-    def check_fit(self, pool: TaskPool, context: int, max_new_tokens: int) -> None:
-        """Raises ``InputError`` when a prompt and its longest completion exceed the context."""
-        characters = max(sum(len(message["content"]) for message in task.prompt) for task in pool.tasks)
-        if characters > TOKEN * context:  # found before minutes of tokenising
-            raise InputError(
-                f"a prompt of {pool.name} has {characters:,} characters, which no context of {context} tokens holds: "
-                "shorten it or remove its row"
-            )
-        lengths = self.lengths(pool)
-        over = lengths + max_new_tokens > context
-        if over.any():
-            room = context - int(lengths.max())
-            lower = f"lower model.max_new_tokens to {room}, " if room > 0 else ""
-            raise InputError(
-                f"{int(over.sum())} of {len(pool)} prompts of {pool.name} do not fit: the longest has {lengths.max()} "
-                f"tokens, + model.max_new_tokens={max_new_tokens} > context {context}; {lower}shorten the prompts, "
-                f"or leave those tasks out by model.max_prompt_tokens={max(1, context - max_new_tokens)}"
-            )
+    def check_fit(
+        self, pools: Collection[TaskPool], context: int, max_new_tokens: int, limit: int | None = None
+    ) -> None:
+        """Raises ``InputError`` when a prompt and its longest completion exceed the context.
+
+        ``limit`` is how far the model's own positions reach; None = not further than ``context``.
+        """
+        widest = max(context, limit or 0)
+        for pool in pools:
+            characters = max(sum(len(message["content"]) for message in task.prompt) for task in pool.tasks)
+            if characters > TOKEN * widest:  # found before minutes of tokenising
+                raise InputError(
+                    f"a prompt of {pool.name} has {characters:,} characters, which no context of {widest} tokens "
+                    "holds: shorten it or remove its row"
+                )
+        for pool in pools:
+            lengths = self.lengths(pool)
+            over = lengths + max_new_tokens > context
+            if over.any():
+                ways = _ways_to_fit([self.lengths(each) for each in pools], context, max_new_tokens, widest)
+                raise InputError(
+                    f"{int(over.sum())} of {len(pool)} prompts of {pool.name} do not fit: the longest has "
+                    f"{lengths.max()} tokens, + model.max_new_tokens={max_new_tokens} > context {context}; {ways}"
+                )
+
+
+def _ways_to_fit(lengths: list[NDArray[np.int64]], context: int, max_new_tokens: int, widest: int) -> str:
+    """Overrides with which all of the pools fit, a context of at most ``widest`` tokens given."""
+    longest, most = max(int(own.max()) for own in lengths), context - max_new_tokens
+    ways = []
+    if longest + max_new_tokens <= widest:
+        ways.append(f"give model.context={longest + max_new_tokens}")
+    elif longest < widest:
+        wider = f"model.context={widest} " if widest > context else ""
+        ways.append(f"give {wider}model.max_new_tokens={widest - longest}")
+    if all(own.min() <= most for own in lengths):
+        ways.append(f"leave those tasks out by model.max_prompt_tokens={most}")
+    return ", or ".join(ways) or "shorten the prompts"
