@@ -87,8 +87,16 @@ def test_runs_that_differ_in_more_are_refused_and_their_keys_named(tmp_path: Pat
     assert refused == {("bots", 7): {"algo.lr": [0.001, 0.01]}, ("dart", 0): {"run.json: eval_pool": ["e", "other"]}}
     assert [arm.label for arm in found.arms] == ["uniform", "bots"]
     assert [run.seed for run in found.arm("bots").runs] == [0, 1, 2, 3, 4]
-    assert found.caveats[0].severity == "error"
-    assert found.caveats[0].code == "refused"
+    assert (found.caveats[0].severity, found.caveats[0].code) == ("warning", "refused"), "no part of any number"
+
+
+def test_a_group_that_was_chosen_differently_is_named_as_it_is_chosen(tmp_path: Path) -> None:
+    grid(tmp_path, {"uniform": 0.1, "bots": 0.3})
+    make(tmp_path, "bots", 7, engine___target_="rftlab.engines.hf.HFEngine", engine__max_rows=8, algo__lr=0.01)
+    found = compare.compare([tmp_path])
+    assert "from the baseline's in algo.lr, engine." in found.caveats[0].text
+    mixed = compare.compare([tmp_path], allow_mixed=True)
+    assert mixed.caveats[0].text.endswith(", in algo.lr, engine.")
 
 
 def test_mixed_runs_are_arms_of_their_own_when_allowed_and_it_is_said_in_red(tmp_path: Path) -> None:

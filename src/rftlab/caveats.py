@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from rftlab.arm_summary import estimate
-from rftlab.arms import Split, fuller
+from rftlab.arms import Split, fuller, under
 from rftlab.comparison import Arm, Caveat, LeftOut
 from rftlab.measured import Measured
 
@@ -31,16 +31,16 @@ def _likeness(split: Split, left: Sequence[LeftOut], runs: Runs) -> list[Caveat]
     """Are like things compared?"""
     out = []
     if split.mixed:
-        text = f"Allowed by --allow-mixed: runs differ in more than the compared axis, in {', '.join(split.mixed)}."
+        text = f"Allowed by --allow-mixed: runs differ in more than the compared axis, in {_named(split.mixed)}."
         out.append(Caveat("error", "mixed", text))
     refused = [run for run in left if run.differences]
     if refused:
-        keys = sorted({key for run in refused for key in run.differences})
+        keys = {key for run in refused for key in run.differences}
         they = "it differs" if len(refused) == 1 else "they differ"
-        text = f"{_runs(len(refused))} left out because {they} from the baseline's in {', '.join(keys)}."
+        text = f"{_runs(len(refused))} left out because {they} from the baseline's in {_named(keys)}."
         if better := fuller(split):
             text += f" With --baseline '{better[0]}' {better[1]} would take part."
-        out.append(Caveat("error", "refused", text, sorted({run.arm for run in refused})))
+        out.append(Caveat("warning", "refused", text, sorted({run.arm for run in refused})))
     twice = [run for run in left if not run.differences]
     if twice:
         text = f"{_runs(len(twice))} left out for other reasons: {'; '.join(sorted({run.why for run in twice}))}."
@@ -56,6 +56,12 @@ def _likeness(split: Split, left: Sequence[LeftOut], runs: Runs) -> list[Caveat]
     if len(code) > 1:
         out.append(Caveat("note", "versions", f"The runs come from {len(code)} states of the code: {', '.join(code)}."))
     return out
+
+
+def _named(keys: Collection[str]) -> str:
+    """Keys of the configuration in which runs differ. Of a group that was chosen differently the group alone."""
+    groups = [key.removesuffix("._target_") for key in keys if key.endswith("._target_")]
+    return ", ".join(sorted({*groups, *(key for key in keys if not under(key, groups))}))
 
 
 def _versions(runs: Runs) -> list[str]:

@@ -156,7 +156,9 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _keys(differences: dict[str, list]) -> str:
-    told = [f"{key} is {own}, there {standard}" for key, (standard, own) in differences.items()]
+    told = [
+        f"{key.removesuffix('._target_')} is {own}, there {standard}" for key, (standard, own) in differences.items()
+    ]
     return f" ({'; '.join(told)})" if told else ""
 
 
