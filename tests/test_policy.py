@@ -237,6 +237,56 @@ def test_a_stale_engine_is_caught_even_when_all_that_is_trained_on_was_carried()
         update(policy, fresh, picks)
 
 
+def by_engine(group, engines, **of_engine_1):
+    """The group with its rollouts sampled by ``engines``; engine 1's are otherwise than they were."""
+    completions = (
+        replace(c, engine=e, **{k: f(c) for k, f in of_engine_1.items() if e == 1})
+        for c, e in zip(group.completions, engines, strict=True)
+    )
+    return replace(group, completions=tuple(completions))
+
+
+def half_a_bound_off(c):
+    """On four rollouts of which it is one, half the bound of 1e-3."""
+    return c.logps - 0.002
+
+
+@pytest.mark.parametrize("options", [[], ["algo.minibatches=2"]])
+def test_one_wrong_engine_among_several_is_not_lost_in_the_mean(options):
+    policy, engine = build(*options)
+    groups, _ = batch_of(engine)
+    before = weights(policy)
+
+    def both(**of_engine_1):
+        found = [by_engine(g, (0, 1, 0, 0), **of_engine_1) for g in groups]
+        return found, [(g, Pick(g.task.index, np.arange(4))) for g in found]
+
+    with pytest.raises(CanaryError, match=r"engine 1 \(of several, from 0\) does not sample .* is 0.002 nats"):
+        update(policy, *both(logps=half_a_bound_off))
+    assert torch.equal(weights(policy), before)
+    assert update(policy, *both()).metrics["sync/logp_gap"] < 1e-4
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_engine_is_looked_at_whether_its_rollouts_are_trained_on_or_not(live):
+    """Engine 0 has the live groups, engine 1 the dead ones."""
+    policy, engine = build()
+    groups, _ = batch_of(engine)
+    dead = tuple(Verdict(1.0, True) for _ in range(4))
+
+    def divided(**of_engine_1):
+        found = [by_engine(g, (i % 2,) * 4, **of_engine_1) for i, g in enumerate(groups)]
+        found = [replace(g, verdicts=dead) if i % 2 or not live else g for i, g in enumerate(found)]
+        return found, [(g, Pick(g.task.index, np.arange(4))) for g in found]
+
+    with pytest.raises(CanaryError, match=r"engine 1 .* does not sample .* is 0.002 nats"):
+        update(policy, *divided(logps=half_a_bound_off))
+    with pytest.raises(CanaryError, match="sampled version -1, the policy is at 0"):
+        update(policy, *divided(version=lambda _: -1))
+    info = update(policy, *divided())
+    assert info.metrics["sync/logp_gap"] < 1e-4 and info.metrics["train/live_rollouts"] == (12 if live else 0)
+
+
 def test_an_engine_that_says_itself_that_it_is_behind_is_caught():
     policy, engine = build()
     groups, picks = batch_of(engine)

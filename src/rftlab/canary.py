@@ -28,7 +28,7 @@ class Canary:
 
     dtype: torch.dtype
     max_gap: float
-    """Of the mean |logp engine - logp trainer|."""
+    """Of the mean |logp engine - logp trainer| of each engine."""
     max_weight: float | None = None
     """Of the largest importance weight pi_old / pi_engine, before the cap; None = any."""
 
@@ -41,17 +41,19 @@ class Canary:
 
     def check(self, totals: Totals, version: int) -> None:
         """Raises ``CanaryError`` with the reason."""
-        sums = totals.read()
-        if not totals.gap <= self.max_gap and not sums["broken"]:  # "not <=": also when the engine has no number
+        broken = totals.read()["broken"]
+        gap, engine, tokens = totals.worst()
+        if not gap <= self.max_gap and not broken:  # "not <=": also when the engine has no number
+            name = f"engine {engine} (of several, from 0)" if len(totals.by_engine) > 1 else "the engine"
             raise CanaryError(
-                f"the engine does not sample from the policy that is trained: mean |logp engine - logp trainer| is "
-                f"{totals.gap:.3g} nats a token over {sums['fresh']:.0f} tokens, wanted at most {self.max_gap:g} for "
+                f"{name} does not sample from the policy that is trained: mean |logp engine - logp trainer| is "
+                f"{gap:.3g} nats a token over {tokens} tokens, wanted at most {self.max_gap:g} for "
                 f"{self.dtype} (algo.max_logp_gap); policy version {version}"
             )
         largest = float(totals.maxes[1])
-        if self.max_weight is not None and largest > self.max_weight and not sums["broken"]:
+        if self.max_weight is not None and largest > self.max_weight and not broken:
             raise CanaryError(
                 f"an importance weight pi_old / pi_engine is {largest:.3g}, wanted at most {self.max_weight:g} "
-                f"(algo.max_is_weight); the mean |logp engine - logp trainer| is {totals.gap:.3g} nats a token; "
+                f"(algo.max_is_weight); the mean |logp engine - logp trainer| is {gap:.3g} nats a token; "
                 f"policy version {version}"
             )

@@ -211,6 +211,8 @@ class Completion:
     finish: Finish
     version: int
     """Version of the policy that sampled it."""
+    engine: int = 0
+    """Which of several engines sampled it; asked of the present version's only, and so not kept in checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,24 +121,29 @@ def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
     """Fresh weights must agree; a changed adapter that the engine has not taken over must be noticed."""
     import torch
 
-    from rftlab.core import Group, Verdict
+    from rftlab.core import Group, InputError, Verdict
     from rftlab.engines.base import Job, Sampling
     from rftlab.lab import build_engine, is_simulated
-    from rftlab.update import Totals, canary_rows
+    from rftlab.update import Totals, canary_rows, engines_of
 
     if is_simulated(cfg):
         yield Check("canary", True, "a simulated world has no log-probs to compare")
         return
-    policy, engine = build_engine(cfg, dataset, lambda: None)
+    try:
+        policy, engine = build_engine(cfg, dataset, lambda: None)
+    except InputError as error:  # vLLM is missing, does not start, or no server answers
+        yield Check("engine", False, " ".join(str(error).split()))
+        return
     sampling = Sampling(cfg.model.max_new_tokens, cfg.algo.temperature)
 
     def gap(name: str) -> float:
         jobs = [Job(task, 0, 1) for task in next(iter(dataset.pools().values())).tasks[:8]]
         done = engine.generate(jobs, sampling, ("doctor", cfg.seed, name))
         groups = [Group(j.task, tuple(c), (Verdict(0.0, False),), 0) for j, c in zip(jobs, done, strict=True)]
-        totals = Totals()
-        policy.add_gap(canary_rows(groups, policy.prompts, engine.version), totals)
-        return totals.gap
+        rows = canary_rows(groups, policy.prompts, engine.version)
+        totals = Totals(engines=engines_of(rows))
+        policy.add_gap(rows, totals)
+        return totals.worst()[0]
 
     engine.sync(policy)
     first = gap("fresh")

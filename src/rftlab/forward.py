@@ -38,8 +38,10 @@ class Micro:
     """int64 [M], the tokens."""
     row: Tensor
     """int64 [M], the row of each token, from 0."""
-    engine: Tensor
+    engine_logp: Tensor
     """float32 [M], log-probs of the engine that sampled them."""
+    engine: Tensor
+    """int64 [M], which engine that was."""
     advantage: Tensor
     """float32 [M]"""
     weight: Tensor
@@ -120,14 +122,14 @@ class Forward:
         padding = ids.size - sum(packing.length(line) for line in lines)
         lengths = [len(row.tokens) for row in rows]
         tokens = np.concatenate([row.tokens for row in rows])
-        place, targets, number = self._sent(
-            np.stack([np.concatenate(at), tokens, np.repeat(np.arange(len(rows)), lengths)]).astype(np.int64)
-        )
+        by_row = np.repeat([np.arange(len(rows)), [row.engine for row in rows]], lengths, axis=1)
+        place, targets, number, source = self._sent(np.vstack([np.concatenate(at), tokens, by_row]).astype(np.int64))
         values = np.array([[row.advantage, row.weight, row.fresh] for row in rows], np.float32)
-        engine = np.concatenate([row.engine_logp for row in rows]).astype(np.float32)
-        logp, advantage, weight, fresh = self._sent(np.vstack([engine, np.repeat(values, lengths, axis=0).T]))
+        logps = np.concatenate([row.engine_logp for row in rows]).astype(np.float32)
+        logp, advantage, weight, fresh = self._sent(np.vstack([logps, np.repeat(values, lengths, axis=0).T]))
         sent = self._sent(layout) if len(rows) > len(lines) else None
-        return Micro(self._sent(ids), sent, place, targets, number, logp, advantage, weight, fresh.bool(), padding)
+        by_token = (place, targets, number, logp, source, advantage, weight, fresh.bool())
+        return Micro(self._sent(ids), sent, *by_token, padding)
 
     def _sent(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(array)

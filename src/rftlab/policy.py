@@ -23,7 +23,7 @@ from rftlab.forward import Forward, Micro
 from rftlab.models import device_of_choice, dtype_of, load_base, training_modules, with_adapter
 from rftlab.prompts import Prompts
 from rftlab.ranks import Alone
-from rftlab.update import Row, Totals, canary_rows, minibatches, rows_of
+from rftlab.update import Row, Totals, canary_rows, engines_of, minibatches, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -116,13 +116,12 @@ class Policy:
         metrics = {"train/live_rollouts": float(sum(row.advantage != 0 for row in rows))}
         if abs_advantage:
             metrics["train/advantage_abs"] = float(np.mean(list(abs_advantage.values())))
-        # without one, the update itself will not see the engine's newest work
-        seen = {} if any(row.fresh for row in rows) else self._canary(generated)
+        apart = self._canary(generated, {row.engine for row in rows if row.fresh})
         lr = self.algo.lr * min(1.0, rollouts / max(1, self.algo.warmup_rollouts))
         totals = self.train(rows, lr)
         if rows:
             metrics |= {"train/lr": lr} | totals.metrics()
-        return UpdateInfo(metrics | seen, abs_advantage)
+        return UpdateInfo(apart | metrics, abs_advantage)
 
     def train(self, rows: Sequence[Row], lr: float) -> Totals:
         """Epochs x minibatches of optimiser steps on ``rows``; no rows, no step. Every rank does this on equal rows.
@@ -134,14 +133,15 @@ class Policy:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         torch.manual_seed(row_key(("dropout", self.seed), "", self.version))  # only the adapter's dropout draws from it
-        totals, old = Totals(self.device), {}
+        totals, old = Totals(self.device, engines_of(rows)), {}
         if len(passes) > 1 or (passes and self.cfg.lora.dropout > 0):
             old = self._before([(i, row) for i, row in enumerate(rows) if i in mine], totals)
-        factor = len(passes) / self.algo.epochs
+        steps = len(passes) // self.algo.epochs
         with self._all_or_nothing(len(passes)), self._gradient() as gradient:
             for part in passes:
-                share = [i for i in part if i in mine]
-                totals.merge(self._optimise([rows[i] for i in share], [old[i] for i in share if old], gradient, factor))
+                share, summed = [i for i in part if i in mine], Totals(self.device, engines_of(rows))
+                self._optimise([rows[i] for i in share], [old[i] for i in share if old], gradient, steps, summed)
+                totals.merge(summed)
         self._count_bad(totals.skipped > 0)
         self.version += 1
         return totals
@@ -155,7 +155,7 @@ class Policy:
 
     @contextmanager
     def _all_or_nothing(self, steps: int) -> Iterator[None]:
-        """Takes back the optimiser steps before one that fails; of the very first, the moments that it began to make."""
+        """Takes back the optimiser steps before one that fails; of the very first, the moments that it has begun."""
         state = {"parameters": [p.data for p in self.parameters], "optimizer": self.optimizer.state_dict()}
         takes_back = steps > 1 or not self.optimizer.state  # any other single step fails before it moves anything
         before = tree_map_only(Tensor, lambda t: t.to("cpu", copy=True), state) if takes_back else None
@@ -179,24 +179,23 @@ class Policy:
         finally:
             self.optimizer.zero_grad(set_to_none=True)
 
-    def _optimise(self, rows: Sequence[Row], old: Sequence[Tensor], gradient: Tensor, factor: float) -> Totals:
-        """One optimiser step on this rank's ``rows``.
+    def _optimise(self, rows: Sequence[Row], old: list[Tensor], gradient: Tensor, steps: int, totals: Totals) -> None:
+        """One optimiser step on this rank's ``rows``, summed in ``totals``.
 
-        Their loss is multiplied by ``factor``, the steps of an epoch, so that its mean size is the batch's.
+        Their loss is multiplied by ``steps``, those of an epoch, so that its mean size is the batch's.
         ``old`` is empty when this is the only step: then the forward's own log-probs are those at its start.
         """
         gradient.zero_()
-        totals = Totals(self.device)
         self._switch(True)
         for batch, micro in self.forward.micros(rows):
             logp = self.forward.logp(micro)
             before = torch.cat([old[i] for i in batch]) if old else logp.detach()
             weight = self._weight(before, micro)
             if not old:
-                totals.add_sync(before, micro.engine, weight, micro.fresh)
+                totals.add_sync(before, micro.engine_logp, weight, micro.fresh, micro.engine)
             out = grpo.token_loss(
                 logp,
-                torch.where(micro.fresh, before, micro.engine),
+                torch.where(micro.fresh, before, micro.engine_logp),
                 micro.advantage,
                 torch.ones_like(weight) if self.algo.is_weight == "none" else weight.clamp(max=self.algo.is_cap),
                 clip_low=self.algo.clip_low,
@@ -204,7 +203,7 @@ class Policy:
                 ref_logp=self.forward.reference(micro) if self.algo.kl > 0 else None,
                 kl=self.algo.kl,
             )
-            loss = (out.loss * micro.weight).sum() * factor
+            loss = (out.loss * micro.weight).sum() * steps
             loss.backward()
             totals.add(out, before, loss, micro.fresh, micro.ids.numel(), micro.padding)
         self._switch(False)
@@ -212,12 +211,11 @@ class Policy:
         totals.reduce(self.ranks)
         self.canary.check(totals, self.version)
         self._step(gradient, totals)
-        return totals
 
     def _weight(self, logp: Tensor, micro: Micro) -> Tensor:
         """Importance weights [M] before the cap; ``logp`` is the trainer's at step start."""
-        old = torch.where(micro.fresh, logp, micro.engine)
-        return grpo.importance(old, micro.engine, micro.row, form=self.algo.is_weight)
+        old = torch.where(micro.fresh, logp, micro.engine_logp)
+        return grpo.importance(old, micro.engine_logp, micro.row, form=self.algo.is_weight)
 
     def _step(self, gradient: Tensor, totals: Totals) -> None:
         """Moves the weights, unless loss or gradient is not finite."""
@@ -249,19 +247,22 @@ class Policy:
 
     def logps(self, rows: Sequence[Row]) -> list[Tensor]:
         """Log-probs of each row's tokens, no gradient, no dropout."""
-        return self.add_gap(rows, Totals(self.device))
+        return self.add_gap(rows, Totals(self.device, engines_of(rows)))
 
-    def _canary(self, generated: Sequence[Group]) -> dict[str, float]:
-        """Looks at a few of the step's own rollouts."""
-        totals, rows = Totals(self.device), canary_rows(generated, self.prompts, self.version)
-        if rows:
-            self.add_gap(rows, totals)
-            self.canary.check(totals, self.version)
-        elif any(group.completions for group in generated):
+    def _canary(self, generated: Sequence[Group], seen: set[int]) -> dict[str, float]:
+        """Looks at a few of the step's own rollouts by engines that the update itself will not have ``seen``."""
+        rows = canary_rows(generated, self.prompts, self.version, seen)
+        versions = {c.engine: c.version for group in generated for c in group.completions}
+        for engine in versions.keys() - seen - {row.engine for row in rows}:
             raise CanaryError(
-                f"the engine sampled version {generated[0].completions[0].version}, the policy is at {self.version}: "
+                f"the engine sampled version {versions[engine]}, the policy is at {self.version}: "
                 "it has not taken over the newest weights"
             )
+        if not rows:
+            return {}
+        totals = Totals(self.device, engines_of(rows))
+        self.add_gap(rows, totals)
+        self.canary.check(totals, self.version)
         return totals.sync_metrics()
 
     def add_gap(self, rows: Sequence[Row], totals: Totals) -> list[Tensor]:
@@ -270,7 +271,7 @@ class Policy:
         with torch.no_grad():
             for batch, micro in self.forward.micros(rows):
                 logp = self.forward.logp(micro)
-                totals.add_sync(logp, micro.engine, self._weight(logp, micro), micro.fresh)
+                totals.add_sync(logp, micro.engine_logp, self._weight(logp, micro), micro.fresh, micro.engine)
                 found |= zip(batch, logp.split([len(rows[i].tokens) for i in batch]), strict=True)
         return [found[i] for i in range(len(rows))]
 

@@ -115,9 +115,9 @@ class LeadEngine:
         if error is not None:
             raise error
         out: list[list[Completion]] = [[] for _ in jobs]
-        for share, groups in zip(shares, gathered, strict=True):
+        for rank, (share, groups) in enumerate(zip(shares, gathered, strict=True)):
             for i, group in zip(share, groups, strict=True):
-                out[i] = group
+                out[i] = [replace(c, engine=rank + self.team.size * c.engine) for c in group]  # servers of each rank
         self._tokens += sum(len(c.tokens) for group in out for c in group)
         self._rollouts += sum(len(group) for group in out)
         return out
@@ -130,7 +130,7 @@ class LeadEngine:
         return self.engine.truth()
 
     def close(self) -> None:
-        if self.team.working:  # an error has left the ranks apart, and nobody listens
+        if self.team.working or self.team.broken:  # nobody listens
             self.engine.close()
             return
         with self.team.command("close"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Row:
     """What its summed token losses are multiplied by (``grpo.rollout_weight``)."""
     fresh: bool
     """Sampled by the present version; False = carried from an earlier step."""
+    engine: int = 0
+    """Which of several engines sampled it."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.tokens)
@@ -39,7 +41,7 @@ class Row:
 def row_of(group: Group, i: int, prompts: Prompts, version: int, advantage: float = 0.0, weight: float = 0.0) -> Row:
     """Rollout ``i`` of a group."""
     c = group.completions[i]
-    return Row(prompts.ids(group.task), c.tokens, c.logps, advantage, weight, c.version == version)
+    return Row(prompts.ids(group.task), c.tokens, c.logps, advantage, weight, c.version == version, c.engine)
 
 
 def rows_of(
@@ -91,13 +93,25 @@ def minibatches(rows: int, algo: Any, seed: tuple[int, ...]) -> list[list[int]]:
     return passes
 
 
-def canary_rows(generated: Sequence[Group], prompts: Prompts, version: int, count: int = 8) -> list[Row]:
-    """A few rollouts of the present version."""
-    rows = [row_of(group, 0, prompts, version) for group in generated if group.completions]
-    return [row for row in rows if row.fresh][:count]
+def canary_rows(
+    generated: Sequence[Group], prompts: Prompts, version: int, seen: Collection[int] = (), count: int = 8
+) -> list[Row]:
+    """A few rollouts of the present version by every engine but those ``seen``, each of another group."""
+    rows: dict[int, list[Row]] = {}
+    for group in generated:
+        numbered = reversed([*enumerate(group.completions)])
+        first = {c.engine: i for i, c in numbered if c.version == version and c.engine not in seen}
+        for engine, i in first.items():
+            rows.setdefault(engine, []).append(row_of(group, i, prompts, version))
+    return [row for found in rows.values() for row in found[:count]]
 
 
-SYNC = ("fresh", "gap", "weight", "broken")
+def engines_of(rows: Sequence[Row]) -> int:
+    """How many engines have to be told apart."""
+    return 1 + max((row.engine for row in rows), default=0)
+
+
+SYNC = ("weight", "broken")
 LOSS = ("loss", "tokens", "carried", "positions", "padding", "clip_low", "clip_high", "kl", "surprisal")
 SUMS = (*SYNC, *LOSS)
 
@@ -106,35 +120,41 @@ class Totals:
     """Sums and maxima over the tokens of an update.
 
     They stay on the device until they are asked for: to read a number is to wait for all that was queued before it.
+
+    Args:
+        engines: those that sampled, numbered from 0; the same on all ranks.
     """
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(self, device: torch.device | str = "cpu", engines: int = 1) -> None:
         self.sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
+        self.by_engine = torch.zeros(engines, 2, dtype=torch.float64, device=device)
+        """Tokens of the present version, and |logp engine - logp trainer| over them."""
         self.maxes = torch.zeros(2, device=device)
         """Of |logp engine - logp trainer| and of the importance weight."""
         self.grad_norm, self.steps, self.skipped = 0.0, 0, 0
 
     def reduce(self, ranks: Alone) -> None:
         """From one rank's share to all."""
-        ranks.sum_(self.sums)
+        ranks.sum_(self.sums, self.by_engine)
         ranks.max_(self.maxes)
 
     def merge(self, later: Totals) -> None:
         """Takes in an optimiser step that followed."""
-        self.sums = self.sums + later.sums
+        self.sums, self.by_engine = self.sums + later.sums, self.by_engine + later.by_engine
         self.maxes = torch.maximum(self.maxes, later.maxes)
         self.grad_norm = later.grad_norm
         self.steps, self.skipped = self.steps + later.steps, self.skipped + later.skipped
 
-    def add_sync(self, logp: Tensor, engine: Tensor, weight: Tensor, fresh: Tensor) -> None:
-        """Trainer's and engine's log-probs, importance weight, sampled now: [M] each; carried tokens are left out.
+    def add_sync(self, logp: Tensor, engine_logp: Tensor, weight: Tensor, fresh: Tensor, engine: Tensor) -> None:
+        """Trainer's and engine's log-probs, importance weight, sampled now, by which engine: [M] each.
 
+        Carried tokens are left out.
         Where the trainer's own log-probs are not finite (``broken``), they say nothing of the engine.
         """
-        seen = torch.stack([(logp - engine).abs(), weight]).where(fresh, 0.0)
-        counts = torch.stack([fresh, ~torch.isfinite(logp)]).sum(1)
+        seen = torch.stack([(logp - engine_logp).abs(), weight]).where(fresh, 0.0)
         self._move_to(logp.device)
-        self.sums[: len(SYNC)] += torch.cat([counts[:1], seen.sum(1).double(), counts[1:]])
+        self.sums[: len(SYNC)] += torch.stack([seen[1], (~torch.isfinite(logp)).float()]).sum(1)
+        self.by_engine.index_add_(0, engine, torch.stack([fresh.float(), seen[0]], 1).double())
         self.maxes = torch.maximum(self.maxes, seen.amax(1))
 
     def add(self, out: grpo.TokenLoss, logp: Tensor, loss: Tensor, fresh: Tensor, positions: int, padding: int) -> None:
@@ -149,28 +169,31 @@ class Totals:
         self.sums[len(SYNC) :] += torch.stack([loss.detach(), counts[0], carried, *counts[1:], *others])
 
     def _move_to(self, device: torch.device) -> None:
-        self.sums, self.maxes = self.sums.to(device), self.maxes.to(device)
+        self.sums, self.by_engine, self.maxes = (x.to(device) for x in (self.sums, self.by_engine, self.maxes))
 
     def read(self) -> dict[str, float]:
         """The sums by name."""
         return dict(zip(SUMS, self.sums.tolist(), strict=True))
 
-    @property
-    def gap(self) -> float:
-        """Mean |logp engine - logp trainer| over the tokens of the present version."""
-        sums = self.read()
-        return sums["gap"] / max(1.0, sums["fresh"])
+    def worst(self) -> tuple[float, int, int]:
+        """The largest mean |logp engine - logp trainer| of an engine, which one it is, over how many of its tokens.
+
+        In the mean over several engines one that is wrong would be diluted. To have no number is worst.
+        """
+        tokens, gap = self.by_engine.unbind(1)
+        means = gap / tokens.clamp(min=1)
+        engine = int(means.argmax())
+        return float(means[engine]), engine, int(tokens[engine])
 
     def sync_metrics(self) -> dict[str, float]:
         """How far the engine is from the trainer; nothing when no token of the present version was seen."""
-        sums, (gap, weight) = self.read(), self.maxes.tolist()
-        n = sums["fresh"]
+        (n, total), (gap, weight) = self.by_engine.sum(0).tolist(), self.maxes.tolist()
         if not n:
             return {}
         return {
-            "sync/logp_gap": sums["gap"] / n,
+            "sync/logp_gap": total / n,
             "sync/logp_gap_max": gap,
-            "sync/is_weight_mean": sums["weight"] / n,
+            "sync/is_weight_mean": self.read()["weight"] / n,
             "sync/is_weight_max": weight,
         }
 

@@ -66,7 +66,8 @@ def test_rollouts_are_shared_out_evenly_over_servers(server, monkeypatch):
     other = server.replace("127.0.0.1", "localhost")
     engine.backend.urls, asked, real = [server, other], [], engine.backend._completions
     monkeypatch.setattr(engine.backend, "_completions", lambda url, *rest: asked.append(url) or real(url, *rest))
-    assert tokens(engine.generate(jobs(range(10)), SAMPLING, STREAM)) == whole
+    done = engine.generate(jobs(range(10)), SAMPLING, STREAM)
+    assert tokens(done) == whole and sorted({c.engine for group in done for c in group}) == [0, 1]
     assert asked.count(server) == asked.count(other) == 5
     engine.backend.urls = [server]
     engine.close()

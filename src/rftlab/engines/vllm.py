@@ -51,6 +51,8 @@ class Sampled:
     """float32 [T], at the sampling temperature, after top-p and top-k."""
     stopped: bool
     """False = cut at ``max_new_tokens``."""
+    engine: int = 0
+    """Position of the server that sampled it."""
 
 
 class Backend(Protocol):
@@ -165,6 +167,7 @@ class VLLMEngine:
             logps=sampled.logps,
             finish=Finish.STOP if sampled.stopped else Finish.LENGTH,
             version=self.version,
+            engine=sampled.engine,
         )
 
     def close(self) -> None:

@@ -124,7 +124,7 @@ class Servers:
         if status != 200:
             raise ServerError(f"engine.urls: {url} answered {status} to a request for completions: {_message(said)}")
         choices = sorted(json.loads(said)["choices"], key=lambda choice: choice["index"])
-        return [_sampled(choice) for choice in choices]
+        return [_sampled(choice, self.urls.index(url)) for choice in choices]
 
     def _post(self, url: str, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
         """Status and content of the answer. Asking again does no harm: the seed is in the request."""
@@ -211,11 +211,11 @@ class Servers:
         self._http.clear()
 
 
-def _sampled(choice: dict[str, Any]) -> Sampled:
+def _sampled(choice: dict[str, Any], engine: int) -> Sampled:
     if choice["finish_reason"] not in ("stop", "length"):
         raise RuntimeError(f"the server ended a rollout with {choice['finish_reason']!r}")
     logps = np.asarray(choice["logprobs"]["token_logprobs"], np.float32)
-    return Sampled(np.asarray(choice["token_ids"], np.int32), logps, choice["finish_reason"] == "stop")
+    return Sampled(np.asarray(choice["token_ids"], np.int32), logps, choice["finish_reason"] == "stop", engine)
 
 
 def _message(said: bytes) -> str:
