@@ -55,7 +55,7 @@ CATALOGUE: dict[str, Metric] = {
     "step/rollouts": Metric("rollouts", "none", "Rollouts generated for training in this step."),
     # the optimiser
     "train/loss": Metric("loss", "none", "Loss of the update; near 0 by construction when it is on-policy."),
-    "train/grad_norm": Metric("norm", "none", "Gradient norm before clipping."),
+    "train/grad_norm": Metric("norm", "none", "Gradient norm before clipping; of several optimiser steps the last's."),
     "train/lr": Metric("1", "none", "Learning rate of the update."),
     "train/kl": Metric("nat", "none", "k3 estimate of KL(policy || base) per token."),
     "train/clip_low": Metric("share", "none", "Tokens whose ratio was clipped from below."),
