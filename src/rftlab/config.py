@@ -247,7 +247,8 @@ NOT_IDENTITY = (
     *("engine.urls", "engine.adapter_dir", "engine.deadline"),
 )
 """Keys that change where, how fast or how often something is written, not what is learnt. Threads and micro-batches
-move sums in the last bits only, as another machine would."""
+move sums in the last bits only, as another machine would; with ``model.lora.dropout`` micro-batches and ranks move its
+masks too."""
 LENGTH = ("budget.steps", "budget.rollouts", "budget.tokens", "budget.seconds")
 """What bounds a run."""
 
