@@ -10,7 +10,7 @@ import torch
 from ranks.pair import Pair
 
 sys.path.insert(0, str(Path(__file__).parent))
-from updates import CASES, all_cases, groups
+from updates import CASES, all_cases, blamed, groups
 
 NAMES = [*CASES, "dead group", "one row"]
 
@@ -21,7 +21,7 @@ def results(tmp_path_factory) -> dict:
     found = groups()
     (folder / "groups").write_bytes(pickle.dumps(found))
     pair = Pair([str(Path(__file__).parent / "updates.py"), str(folder / "groups"), str(folder / "out")])
-    alone = all_cases(found)
+    alone = all_cases(found) | {"blamed": blamed(found)}
     codes, _, err = pair.end()
     assert codes == [0, 0], err
     return {"one": alone} | torch.load(folder / "out", weights_only=False)
@@ -48,3 +48,9 @@ def test_the_cases_train(results):
 def test_a_split_base_is_not_whole_anywhere(results):
     whole, split = (results[base]["plain"]["elements"] for base in ("whole", "split"))
     assert results["one"]["plain"]["elements"] == whole and split < 0.75 * whole
+
+
+@pytest.mark.parametrize("base", ["one", "whole", "split"])
+def test_the_worst_engine_is_found_by_the_sums_over_ranks(results, base):
+    gap, engine, tokens = results[base]["blamed"]
+    assert engine == 1 and gap == pytest.approx(0.002, rel=1e-2) and tokens == results["one"]["blamed"][2]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -61,6 +63,23 @@ def measure(batch: list[tuple[Group, Pick]], *overrides: str) -> dict[str, objec
     return result
 
 
+def blamed(found: list[Group], *overrides: str) -> tuple[float, int, int]:
+    """The worst engine by the sums over ranks: engine 1 has sampled a quarter of the rollouts, off by 0.002 nats."""
+    groups = []
+    for group in found:
+        completions = [
+            replace(c, engine=1, logps=c.logps - 0.002) if i == 1 else c for i, c in enumerate(group.completions)
+        ]
+        groups.append(replace(group, completions=tuple(completions)))
+    cfg = compose([*PLAIN, "algo.max_logp_gap=1", *overrides])
+    policy, engine = build_engine(cfg, build_dataset(cfg), lambda: None)
+    asked = []
+    policy.canary = SimpleNamespace(check=lambda totals, version: asked.append(totals.worst()))
+    policy.update(picks(groups), groups, group_size=4, target_groups=6, rollouts=10**6)
+    engine.close()
+    return asked[-1]
+
+
 def local(parameter: torch.Tensor) -> torch.Tensor:
     """What of it lies on this rank."""
     return parameter.to_local() if isinstance(parameter, DTensor) else parameter
@@ -75,7 +94,10 @@ def all_cases(found: list[Group], *overrides: str) -> dict[str, dict[str, object
 
 def main() -> int:
     found = pickle.loads(Path(sys.argv[1]).read_bytes())
-    results = {"whole": all_cases(found), "split": all_cases(found, "shard=true")}
+    results = {
+        base: all_cases(found, *options) | {"blamed": blamed(found, *options)}
+        for base, options in (("whole", ()), ("split", ("shard=true",)))
+    }
     torch.save(results, sys.argv[2])
     return 0
 
