@@ -36,7 +36,10 @@ def changed(*overrides: str) -> DictConfig:
     return cfg
 
 
-NEEDED = {("model", "hub"): ["model.path=owner/name"]}
+NEEDED = {
+    ("model", "hub"): ["model.path=owner/name"],
+    ("engine", "vllm"): ["engine.mode=server", "engine.urls=[http://localhost:8000]"],  # else vLLM must be installed
+}
 """What an option asks for on the command line."""
 
 

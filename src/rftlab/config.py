@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rftlab.core import InputError, Need
+from rftlab.engines import vllm_options
 from rftlab.first_line import first_line
 from rftlab.listing import conf_dir
 from rftlab.nearest import unknown_key
@@ -134,6 +135,10 @@ def check(cfg: DictConfig, verb: str = "train") -> DictConfig:
             "advantages are divided by the standard deviation: give sampler.allocator.std="
             f"{str(not std).lower()}"
         )
+    if (engine := typed.get("engine")) is not None and engine.get("_target_") == vllm_options.TARGET:
+        vllm_options.check_options(engine, typed.model)
+        if verb != "doctor":  # which says it among its lines
+            vllm_options.check_here(engine)
     for key in OPEN:  # last: importing an engine takes seconds
         if (node := OmegaConf.select(typed, key)) is not None:
             check_options(key, node, *BESIDE.get(key, ()))

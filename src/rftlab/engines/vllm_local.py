@@ -57,8 +57,6 @@ class Local:
     ) -> None:
         check_install()
         os.environ |= {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
-        if sleep_level not in (0, 1, 2):
-            raise InputError(f"engine.sleep_level={sleep_level}, wanted 0, 1 or 2")
         self.stops, self.poll = stops, poll
         cuda = policy.device.type == "cuda"
         self.sleep_level = sleep_level if cuda else 0
@@ -82,12 +80,14 @@ class Local:
             "use_tqdm_on_load": False,
         }
         if cuda:
-            options["gpu_memory_utilization"] = gpu_memory_utilization or _planned(self.sleep_level > 0)
+            share = _planned(self.sleep_level > 0) if gpu_memory_utilization is None else gpu_memory_utilization
+            options["gpu_memory_utilization"] = share
         if not cuda:  # a prompt cut in two ends in a step back of its generator, which those of a CPU cannot take
             options["enable_chunked_prefill"] = False
             options["max_num_batched_tokens"] = max(CPU_BATCH, options["max_model_len"])
-        if kv_cache_gib or not cuda:
-            options["kv_cache_memory_bytes"] = int((kv_cache_gib or CPU_KV_GIB) * 2**30)
+            kv_cache_gib = CPU_KV_GIB if kv_cache_gib is None else kv_cache_gib
+        if kv_cache_gib is not None:
+            options["kv_cache_memory_bytes"] = int(kv_cache_gib * 2**30)
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
             options["distributed_executor_backend"] = "external_launcher"  # a rank's engine is on the rank's device
             _keep_distributed()
@@ -216,10 +216,13 @@ def _not_started(error: Exception, options: dict[str, Any]) -> str:
         error = error.__cause__
     details = getattr(error, "errors", None)  # pydantic says in its first line only how many there are
     reason = details()[0]["msg"] if callable(details) else f"{type(error).__name__}: {first_line(error)}"
-    share = options.get("gpu_memory_utilization")
-    knobs = "engine.kv_cache_gib" if share is None else f"engine.gpu_memory_utilization={share:.2f}"
+    knobs = ""
+    if (share := options.get("gpu_memory_utilization")) is not None:
+        knobs += f"engine.gpu_memory_utilization={share:.2f}, "
+    if (cache := options.get("kv_cache_memory_bytes")) is not None:
+        knobs += f"engine.kv_cache_gib={cache / 2**30:g}, "
     return (
-        f"engine=vllm did not start ({reason}); knobs: {knobs}, engine.max_num_seqs={options['max_num_seqs']}, "
+        f"engine=vllm did not start ({reason}); knobs: {knobs}engine.max_num_seqs={options['max_num_seqs']}, "
         f"model.context={options['max_model_len']}, engine.enforce_eager=true; engine=hf needs no vLLM"
     )
 
