@@ -26,7 +26,8 @@ LONG = timedelta(days=7)
 """Waiting is no failure: rank 0 may verify or evaluate for hours. A death is noticed by ``Team._watch``."""
 GRACE = 10.0
 """Seconds that rank 0 has to end by itself once another rank is gone."""
-STOP, END = 1, 2
+END = 0
+"""The note of a rank that leaves in order; any other is the number of a command whose generating is abandoned."""
 
 
 class RankLost(SystemExit):
@@ -53,7 +54,8 @@ class Team(Alone):
         self._channel = dist.new_group(backend="gloo", timeout=LONG)
         self._life = dist.new_group(backend="gloo", timeout=LONG)
         self._apart = False
-        self._stop, self._lost = threading.Event(), threading.Event()
+        self._number = self._abandoned = 0
+        self._lost = threading.Event()
         self.lost = 0
         others = [0] if self.rank else range(1, self.size)
         self._watches = [threading.Thread(target=self._watch, args=(other,), daemon=True) for other in others]
@@ -63,9 +65,8 @@ class Team(Alone):
     # ---------------------------------------------------------------- the base, whole or split
 
     def begin(self, sharded: bool) -> None:
-        """Before a run's policy is built; what an earlier run has abandoned is forgotten."""
+        """Before a run's policy is built."""
         self.sharded = sharded
-        self._stop.clear()
 
     def cradle(self, device: torch.device) -> torch.device:
         return torch.device("cpu") if self.sharded else device
@@ -109,8 +110,13 @@ class Team(Alone):
 
     @property
     def working(self) -> bool:
-        """Rank 0: within a command."""
+        """Rank 0: within a command, or after one that an error has left: nobody listens."""
         return self._apart
+
+    @property
+    def broken(self) -> bool:
+        """Another rank has ended before its work was done."""
+        return self._lost.is_set()
 
     @contextlib.contextmanager
     def command(self, name: str, *args: Any) -> Iterator[None]:
@@ -120,6 +126,7 @@ class Team(Alone):
         """
         with self._or_lost():
             dist.broadcast_object_list([(name, args)], src=0, group=self._channel)
+        self._number += 1
         self._apart = True
         yield
         self._apart = False
@@ -129,6 +136,7 @@ class Team(Alone):
         said: list[Any] = [None]
         with self._or_lost():
             dist.broadcast_object_list(said, src=0, group=self._channel)
+        self._number += 1
         return said[0]
 
     def gather(self, mine: Any) -> list[Any]:
@@ -139,12 +147,12 @@ class Team(Alone):
         return all_ or []
 
     def abandon(self) -> None:
-        """Rank 0: lets the others end their generating early."""
-        self._notify(STOP)
+        """Rank 0: lets the others end their generating early. A note that comes late stops no later command."""
+        self._notify(self._number)
 
     def poll(self) -> None:
         """The others: raises ``Abandoned`` once rank 0 has said so."""
-        if self._stop.is_set():
+        if self._abandoned == self._number:
             raise Abandoned
 
     # ---------------------------------------------------------------- the end, wanted or not
@@ -179,11 +187,11 @@ class Team(Alone):
         """A connection that breaks when ``other`` dies, however it dies: no collective hangs on a dead rank."""
         note = torch.zeros(1, dtype=torch.int64)
         try:
-            while int(note) != END:
+            while True:
                 dist.recv(note, src=other, group=self._life)
-                if int(note) == STOP:
-                    self._stop.set()
-            return
+                if int(note) == END:
+                    return
+                self._abandoned = int(note)
         except RuntimeError:
             self.lost = other
             self._lost.set()
