@@ -31,6 +31,7 @@ def train(cfg: DictConfig) -> Path:
         InputError: the input is wrong; nothing was changed.
         Stopped: a signal came; the run is saved and the same command goes on.
         torch.OutOfMemoryError: likewise.
+        SystemExit: another rank has ended, which has been said (``RankLost``); likewise.
     """
     with Stopper() as stopper, Run(cfg) as run:
         if run.already_done():
@@ -40,10 +41,10 @@ def train(cfg: DictConfig) -> Path:
             with Trace(run.path, run.clock, cfg.tracking.profile, run.console.note) as trace:
                 try:
                     loop(lab, run, stopper, trace)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     # a learner that has moved on within the step is not the state at its start
-                    full = is_out_of_memory(error) and lab.learner.version == run.step
-                    if full or isinstance(error, Stopped):
+                    cut = isinstance(error, SystemExit) or is_out_of_memory(error)
+                    if isinstance(error, Stopped) or (cut and lab.learner.version == run.step):
                         run.save(lab)
                     raise
             run.finish(lab)

@@ -8,7 +8,7 @@ from rftlab.engines.hf import HFEngine
 
 
 class Raises(HFEngine):
-    """Raises in rank 1's third generation."""
+    """Raises in rank 1's third generation: that of the second step."""
 
     calls = 0
 
@@ -20,13 +20,13 @@ class Raises(HFEngine):
 
 
 class Fills(HFEngine):
-    """Finds the GPU full in rank 1's second generation."""
+    """Finds the GPU full in rank 1's fourth generation, after the first of two rounds of a step at the earliest."""
 
     calls = 0
 
     def generate(self, jobs, sampling, stream):
         self.calls += 1
-        if ranks.current.rank == 1 and self.calls == 2:
+        if ranks.current.rank == 1 and self.calls == 4:
             raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB")
         return super().generate(jobs, sampling, stream)
 

@@ -32,6 +32,10 @@ def same(path: Path, other: Path) -> None:
                 assert row[key] == (None if value is None else pytest.approx(value, rel=1e-4, abs=1e-6)), key
 
 
+def saved(outputs: Path, step: int) -> bool:
+    return (folder(outputs) / "checkpoints" / f"step_{step:06d}" / "COMPLETE").is_file()
+
+
 def test_from_two_ranks_to_one_and_back_it_is_the_run_of_one(tmp_path):
     codes, out, err = train(tmp_path / "two", "budget.steps=2").end()
     assert codes == [0, 0] and err == ["", ""]
@@ -63,9 +67,13 @@ def test_an_exception_on_another_rank_ends_the_job_with_its_traceback(tmp_path):
 
 
 def test_a_full_gpu_on_another_rank_is_one_line_that_names_what_to_lower(tmp_path):
-    codes, _, err = train(tmp_path, "engine._target_=faulty.Fills", cwd=Path(__file__).parent).end()
+    faulty = ("engine._target_=faulty.Fills", "checkpoint.every_steps=100")
+    codes, _, err = train(tmp_path, *faulty, cwd=Path(__file__).parent).end()
     assert codes == [1, 1] and len(err[1].splitlines()) == 1
     assert err[1].startswith("rftlab: rank 1 failed: out of GPU memory for another 2.00 GiB: lower model.micro_batch")
+    assert err[1].endswith("goes on from what was saved\n")
+    status = json.loads((folder(tmp_path) / "status.json").read_text())
+    assert status["step"] > 0 and saved(tmp_path, status["step"])  # the steps before it
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ def test_a_signal_to_all_ranks_saves_once_and_ends_all(tmp_path):
     assert err == ["rftlab: stopped by SIGTERM; saved, the same command goes on\n", ""]
     status = json.loads((folder(tmp_path) / "status.json").read_text())
     assert status["state"] == "stopped"
-    assert (folder(tmp_path) / "checkpoints" / f"step_{status['step']:06d}" / "COMPLETE").is_file()
+    assert saved(tmp_path, status["step"])
 
 
 def test_the_command_starts_its_own_ranks_and_keeps_their_exit_status(tmp_path):
