@@ -17,6 +17,7 @@ from rftlab.core import InputError
 from rftlab.evaluate import Evaluation
 from rftlab.lab import Lab
 from rftlab.ledger import Ledger, step_rollouts, total_rollouts
+from rftlab.out_of_memory import is_out_of_memory
 from rftlab.rundir import RunDir, write_atomic
 from rftlab.signals import Stopped
 from rftlab.terminal import Console
@@ -33,8 +34,7 @@ class Run:
     cuts the records back to before that row, logs it and goes on: stopping anywhere leaves one clean record.
 
     A longer run of the same fingerprint is the same run, extended. The last step of a run that ends by its rollouts may
-    be cut short. Its checkpoint says under which total: a longer run goes on from the one before, so that it equals a
-    run that was as long from the start.
+    be cut short. Its checkpoint says under which total: a longer run goes on from the one before, as if never so short.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -117,9 +117,7 @@ class Run:
                 (self.path / folder / f"step_{self.step:06d}.jsonl").unlink(missing_ok=True)
         shutil.rmtree(self.path / "adapters" / "last", ignore_errors=True)
         if (lost := self.step - len(self.tracker.rows())) > 0:
-            self.console.note(
-                f"metrics.jsonl lacks {lost} of the first {self.step} rows: they were lost before this start"
-            )
+            self.console.note(f"metrics.jsonl lacks {lost} of {self.step} rows: they were lost before this start")
         self._set_status("running")
 
     def _restore(self, lab: Lab) -> None:
@@ -154,6 +152,8 @@ class Run:
             lab.learner.load(folder)
             return state
         except Exception as error:  # every reader has errors of its own for damaged bytes
+            if is_out_of_memory(error):
+                raise
             self.console.note(f"{folder} is damaged and left aside ({type(error).__name__})")
             return None
 
