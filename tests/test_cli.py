@@ -126,6 +126,12 @@ def test_a_sampler_that_needs_what_the_dataset_lacks_is_refused_before_a_model_l
     assert code == 2 and err.count("\n") == 1 and "references" in err
 
 
+def test_a_refused_command_leaves_no_run_behind(run: Run, tmp_path: Path) -> None:
+    status, _, err = run("train", "model.path=random:nowhere", f"outputs_dir={tmp_path / 'outputs'}")
+    assert status == 2 and "no such shape" in err
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_a_simulated_run_goes_through_and_the_same_command_finds_it_done(run: Run, tmp_path: Path) -> None:
     command = ("train", *SIM, f"outputs_dir={tmp_path}", "name=cli")
     code, out, _ = run(*command)

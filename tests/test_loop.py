@@ -189,7 +189,7 @@ def test_an_exported_model_is_what_was_trained(trained, tmp_path):
 
 def test_a_prompt_that_does_not_fit_is_refused_before_the_model_loads(tmp_path, monkeypatch):
     monkeypatch.setattr("rftlab.policy.load_base", lambda *_: pytest.fail("a model was loaded"))
-    with pytest.raises(InputError, match=r"prompts of ladder do not fit.*lower model.max_new_tokens to [1-9]"):
+    with pytest.raises(InputError, match=r"prompts of ladder do not fit.*; give model.context=[1-9]"):
         run(tmp_path, "model.context=40")
     with pytest.raises(InputError, match=r"such bundled model; bundled are tiny, tiny-strong"):
         run(tmp_path, "model.path=bundled:huge")
