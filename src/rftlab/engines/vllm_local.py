@@ -220,7 +220,7 @@ def _not_started(error: Exception, options: dict[str, Any]) -> str:
     if (share := options.get("gpu_memory_utilization")) is not None:
         knobs += f"engine.gpu_memory_utilization={share:.2f}, "
     if (cache := options.get("kv_cache_memory_bytes")) is not None:
-        knobs += f"engine.kv_cache_gib={cache / 2**30:g}, "
+        knobs += f"engine.kv_cache_gib={cache / 2**30:.3g}, "
     return (
         f"engine=vllm did not start ({reason}); knobs: {knobs}engine.max_num_seqs={options['max_num_seqs']}, "
         f"model.context={options['max_model_len']}, engine.enforce_eager=true; engine=hf needs no vLLM"
