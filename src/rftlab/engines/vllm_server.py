@@ -7,10 +7,12 @@ address. Adapters travel through a folder that all of them see, rollouts come ba
 from __future__ import annotations
 
 import json
+import queue
+import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,13 @@ AT_ONCE = 64
 UNREACHABLE = 0
 RETRIED = (UNREACHABLE, 408, 429, 502, 503, 504)
 CONNECT = 10.0
-"""Seconds to wait for a connection."""
+"""Seconds to wait for a connection, and for a sign of life."""
+FAREWELL = 2.0
+"""Seconds that the servers have, all together, to forget the adapter at the end."""
+KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+"""A connection whose other end is gone without a word is found out, although answers are waited for without limit."""
+if hasattr(socket, "TCP_KEEPIDLE"):
+    KEEPALIVE += [(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)]
 PROBE = Task("probe", 0, ({"role": "user", "content": "What is 3 + 4? Then count from 1 to 9."},), "7")
 PROBE_TOKENS = 16
 
@@ -47,7 +55,8 @@ class Servers:
         policy: whose adapter is served.
         stops: ids of the stop tokens.
         urls: of the servers, e.g. ``http://localhost:8000``.
-        deadline: seconds after which a request that gets no answer ends the run.
+        deadline: seconds that a server may refuse or fail before the run ends. One that is busy with a request is
+            asked for a sign of life (``/health``) as often, and waited for while it gives one.
     """
 
     def __init__(
@@ -59,43 +68,72 @@ class Servers:
         self.urls = [url.rstrip("/").removesuffix("/v1") for url in urls]
         self._adapter: str | None = None
         self._closing = threading.Event()
-        self._http = urllib3.PoolManager(maxsize=AT_ONCE, retries=False)
+        options = [*urllib3.connection.HTTPConnection.default_socket_options, *KEEPALIVE]
+        self._http = urllib3.PoolManager(maxsize=AT_ONCE, retries=False, socket_options=options)
         for url in self.urls:
             self._reachable(url)
-        self._threads = ThreadPoolExecutor(AT_ONCE * len(self.urls), "server")
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        for _ in range(AT_ONCE * len(self.urls)):  # no executor: its threads would hold up the end of the process
+            threading.Thread(target=self._worker, daemon=True).start()
 
     def load(self, name: str, number: int, folder: Path) -> None:
         """Loads the adapter everywhere, then forgets the one before. The first one is probed."""
         for url in self.urls:
-            status, said = self._post(url, "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
-            if status != 200:
+            body = {"lora_name": name, "lora_path": str(folder)}
+            status, said = self._attended(self._post, url, "/v1/load_lora_adapter", body)
+            lost = b"already been loaded" in said  # the answer to an attempt before: nobody else uses this name
+            if status != 200 and not lost:
                 raise ServerError(self._not_loaded(url, status, said))
         old, self._adapter = self._adapter, name
         for url in self.urls:
             if old is None:
                 self._probe(url)
             else:
-                self._post(url, "/v1/unload_lora_adapter", {"lora_name": old})
+                self._attended(self._post, url, "/v1/unload_lora_adapter", {"lora_name": old})
 
     def complete(self, asks: Sequence[Ask], sampling: Sampling) -> list[list[Sampled]]:
         load = dict.fromkeys(self.urls, 0)
-        futures = []
+        futures: dict[Future[list[Sampled]], str] = {}
         for ask in asks:
             url = min(load, key=load.__getitem__)  # rollouts are shared out evenly
             load[url] += ask.n
-            futures.append(self._threads.submit(self._completions, url, ask, sampling))
-        self._wait(futures)
+            futures[self._submit(self._completions, url, ask, sampling)] = url
+        self._wait(futures, self.poll)
         return [future.result() for future in futures]
 
-    def _wait(self, futures: Sequence[Future[Any]]) -> None:
-        """Until all are done; a poll that raises, or a failure, cancels what has not begun."""
-        left = set(futures)
+    def _submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._work.put((future, call, args))
+        return future
+
+    def _worker(self) -> None:
+        while not self._closing.is_set():
+            future, call, args = self._work.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call(*args))
+                except BaseException as error:
+                    future.set_exception(error)
+
+    def _attended(self, call: Callable[..., Any], url: str, *args: Any) -> Any:
+        """What ``call(url, …)`` returns. A signal waits for it: weights and records move together."""
+        future = self._submit(call, url, *args)
+        self._wait({future: url}, lambda: None)
+        return future.result()
+
+    def _wait(self, futures: Mapping[Future[Any], str], poll: Callable[[], None]) -> None:
+        """Until all are done; a poll that raises, a failure or a silent server cancels what has not begun."""
+        left, heard = set(futures), time.monotonic()
         try:
             while left:
                 done, left = wait(left, timeout=0.1)
                 for future in done:
                     future.result()
-                self.poll()
+                poll()
+                if time.monotonic() - heard > self.deadline:
+                    for url in {futures[future] for future in left}:
+                        self._alive(url)
+                    heard = time.monotonic()
         except BaseException:
             for future in left:
                 future.cancel()
@@ -128,20 +166,33 @@ class Servers:
 
     def _post(self, url: str, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
         """Status and content of the answer. Asking again does no harm: the seed is in the request."""
-        end, pause = time.monotonic() + self.deadline, 0.1
+        pause, end = 0.1, float("inf")
         while True:
-            status, said = self._once(url + path, body, max(0.1, end - time.monotonic()))
+            status, said = self._once(url + path, body)
             if status not in RETRIED:
                 return status, said
+            end = min(end, time.monotonic() + self.deadline)  # from the first failure on
             if time.monotonic() + pause > end or self._closing.wait(pause):
-                raise ServerError(
-                    f"engine.urls: {url} gave no answer in engine.deadline={self.deadline:g} seconds (status {status}: "
-                    f"{_message(said)}); start it again, then the same command goes on from the last checkpoint"
-                )
+                raise self._silent(url, f"status {status}: {_message(said)}")
             pause = min(2 * pause, 10.0)
 
-    def _once(self, address: str, body: dict[str, Any], seconds: float) -> tuple[int, bytes]:
-        timeout = urllib3.Timeout(connect=min(CONNECT, seconds), read=seconds)
+    def _silent(self, url: str, found: str) -> ServerError:
+        return ServerError(
+            f"engine.urls: {url} gave no answer in engine.deadline={self.deadline:g} seconds ({found}); start it "
+            "again, then the same command goes on from the last checkpoint"
+        )
+
+    def _alive(self, url: str) -> None:
+        """Raises ``ServerError`` unless the server gives a sign of life: a long request is none of its faults."""
+        try:
+            status = self._http.request("GET", url + "/health", timeout=urllib3.Timeout(CONNECT), redirect=False).status
+        except urllib3.exceptions.HTTPError as error:
+            raise self._silent(url, f"nor did /health: {first_line(error)}") from error
+        if status != 200:
+            raise self._silent(url, f"/health says {status}")
+
+    def _once(self, address: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        timeout = urllib3.Timeout(connect=CONNECT, read=None)  # ``_wait`` looks after the server meanwhile
         try:
             reply = self._http.request("POST", address, json=body, timeout=timeout, redirect=False)
         except urllib3.exceptions.HTTPError as error:
@@ -185,7 +236,8 @@ class Servers:
         policy = self.policy
         temperature = policy.algo.temperature if policy.algo is not None else 1.0
         prompt = policy.prompts.ids(PROBE)
-        (one,) = self._completions(url, Ask(prompt.tolist(), 1, 0), Sampling(PROBE_TOKENS, temperature))
+        ask, sampling = Ask(prompt.tolist(), 1, 0), Sampling(PROBE_TOKENS, temperature)
+        (one,) = self._attended(self._completions, url, ask, sampling)
         ids = torch.from_numpy(np.concatenate([prompt, one.tokens]).astype(np.int64)).to(policy.device)
         with torch.no_grad():
             logits = policy.model(input_ids=ids[None]).logits[0, len(prompt) - 1 : -1].float() / temperature
@@ -201,11 +253,13 @@ class Servers:
 
     def close(self) -> None:
         self._closing.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in range(AT_ONCE * len(self.urls)):
+            self._submit(str)  # wakes a thread, which ends
+        end = time.monotonic() + FAREWELL
         for url in self.urls if self._adapter else ():
-            body = {"lora_name": self._adapter}
+            body, timeout = {"lora_name": self._adapter}, urllib3.Timeout(total=max(0.1, end - time.monotonic()))
             try:
-                self._http.request("POST", f"{url}/v1/unload_lora_adapter", json=body, timeout=CONNECT)
+                self._http.request("POST", f"{url}/v1/unload_lora_adapter", json=body, timeout=timeout)
             except urllib3.exceptions.HTTPError:
                 continue  # a server that is gone has nothing to forget
         self._http.clear()
