@@ -11,7 +11,7 @@ from rftlab.core import Group, InputError, Pick, Verdict
 from rftlab.engines.base import Job, Sampling
 from rftlab.lab import build_engine
 from rftlab.policy import CanaryError, NonFiniteError
-from rftlab.update import row_of, rows_of
+from rftlab.update import Totals, row_of, rows_of
 
 DATASET = build_dataset(compose([]))
 
@@ -254,7 +254,7 @@ def half_a_bound_off(c):
 @pytest.mark.parametrize("options", [[], ["algo.minibatches=2"]])
 def test_one_wrong_engine_among_several_is_not_lost_in_the_mean(options):
     policy, engine = build(*options)
-    groups, _ = batch_of(engine)
+    groups, _ = batch_of(engine, tasks=range(24))
     before = weights(policy)
 
     def both(**of_engine_1):
@@ -271,7 +271,7 @@ def test_one_wrong_engine_among_several_is_not_lost_in_the_mean(options):
 def test_an_engine_is_looked_at_whether_its_rollouts_are_trained_on_or_not(live):
     """Engine 0 has the live groups, engine 1 the dead ones."""
     policy, engine = build()
-    groups, _ = batch_of(engine)
+    groups, _ = batch_of(engine, tasks=range(24))
     dead = tuple(Verdict(1.0, True) for _ in range(4))
 
     def divided(**of_engine_1):
@@ -279,12 +279,26 @@ def test_an_engine_is_looked_at_whether_its_rollouts_are_trained_on_or_not(live)
         found = [replace(g, verdicts=dead) if i % 2 or not live else g for i, g in enumerate(found)]
         return found, [(g, Pick(g.task.index, np.arange(4))) for g in found]
 
-    with pytest.raises(CanaryError, match=r"engine 1 .* does not sample .* is 0.002 nats"):
+    with pytest.raises(CanaryError, match=r"engine 1 .* does not sample .* is 0.001"):
         update(policy, *divided(logps=half_a_bound_off))
     with pytest.raises(CanaryError, match="sampled version -1, the policy is at 0"):
         update(policy, *divided(version=lambda _: -1))
     info = update(policy, *divided())
-    assert info.metrics["sync/logp_gap"] < 1e-4 and info.metrics["train/live_rollouts"] == (12 if live else 0)
+    assert info.metrics["sync/logp_gap"] < 1e-4 and info.metrics["train/live_rollouts"] == (48 if live else 0)
+
+
+def test_a_token_or_two_of_an_engine_do_not_stop_a_run():
+    policy, engine = build()
+    groups, picks = batch_of(engine, tasks=[0], rewards=(1, 0))
+    update(policy, groups, picks)  # no error
+    few = policy.canary.max_gap * 31
+    totals = Totals(policy.device)
+    one = torch.tensor([few])
+    totals.add_sync(one, torch.zeros(1), one.exp(), torch.tensor([True]), torch.zeros(1, dtype=torch.int64))
+    policy.canary.check(totals, 0)  # as the mean of 32 tokens, of which 31 agree
+    totals.add_sync(2 * one, torch.zeros(1), one.exp(), torch.tensor([True]), torch.zeros(1, dtype=torch.int64))
+    with pytest.raises(CanaryError):
+        policy.canary.check(totals, 0)
 
 
 def test_an_engine_that_says_itself_that_it_is_behind_is_caught():

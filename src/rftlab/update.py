@@ -111,6 +111,8 @@ def engines_of(rows: Sequence[Row]) -> int:
     return 1 + max((row.engine for row in rows), default=0)
 
 
+FEW = 32
+"""Tokens of an engine on which a mean is judged at least: half precision is off by tenths of a nat now and then."""
 SYNC = ("weight", "broken")
 LOSS = ("loss", "tokens", "carried", "positions", "padding", "clip_low", "clip_high", "kl", "surprisal")
 SUMS = (*SYNC, *LOSS)
@@ -178,10 +180,11 @@ class Totals:
     def worst(self) -> tuple[float, int, int]:
         """The largest mean |logp engine - logp trainer| of an engine, which one it is, over how many of its tokens.
 
-        In the mean over several engines one that is wrong would be diluted. To have no number is worst.
+        In the mean over several engines one that is wrong would be diluted. Below ``FEW`` tokens the missing ones count
+        as equal, so that a rounding of one does not stop a run. To have no number is worst.
         """
         tokens, gap = self.by_engine.unbind(1)
-        means = gap / tokens.clamp(min=1)
+        means = gap / tokens.clamp(min=FEW)
         engine = int(means.argmax())
         return float(means[engine]), engine, int(tokens[engine])
 
