@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from rftlab.cli import main
+
 QUICK = [
     *("budget=smoke", "eval.limit=16", "eval.samples=1", "panel.tasks=0", "tracking.wandb=off"),
     *("sampler=bots", "checkpoint.every_steps=2", "budget.rollouts=1000000"),
@@ -55,12 +57,21 @@ def train(outputs: Path, *overrides: str, cwd: Path | None = None) -> Pair:
     return Pair(["-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides], cwd)
 
 
-def alone(outputs: Path, *overrides: str) -> str:
-    """The same run in one process; what it prints."""
-    command = [sys.executable, "-m", "rftlab", "train", *QUICK, f"outputs_dir={outputs}", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def jobs(outputs: Path, *overrides: str, cwd: Path | None = None) -> Pair:
+    """A job for each override, one after another on the same two ranks; the exit status is that of the last."""
+    script = """
+import sys
+from rftlab.cli import main
+from rftlab.ranks_run import together
+jobs = [["train", *sys.argv[2:], override] for override in sys.argv[1].split()]
+sys.exit(together(["train"], lambda: [main(job) for job in jobs][-1]))
+"""
+    return Pair(["-c", script, " ".join(overrides), *QUICK, f"outputs_dir={outputs}"], cwd)
+
+
+def alone(outputs: Path, *overrides: str) -> None:
+    """The same run in this process."""
+    assert main(["train", *QUICK, f"outputs_dir={outputs}", *overrides]) == 0
 
 
 def folder(outputs: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ranks.pair import QUICK, alone, folder, train, wait_for_step
+from ranks.pair import QUICK, alone, folder, jobs, train, wait_for_step
 from rftlab.cli import main
 from rftlab.tracking import read_jsonl
 
@@ -36,27 +36,29 @@ def saved(outputs: Path, step: int) -> bool:
     return (folder(outputs) / "checkpoints" / f"step_{step:06d}" / "COMPLETE").is_file()
 
 
-def test_from_two_ranks_to_one_and_back_it_is_the_run_of_one(tmp_path):
-    codes, out, err = train(tmp_path / "two", "budget.steps=2").end()
-    assert codes == [0, 0] and err == ["", ""]
-    assert "step 2/2" in out[0] and out[1] == ""  # the second is silent
-    assert "going on after step 2" in alone(tmp_path / "two", "budget.steps=3")
-    codes, out, err = train(tmp_path / "two", "budget.steps=4").end()
-    assert codes == [0, 0] and "going on after step 3" in out[0], err
-    alone(tmp_path / "one", "budget.steps=4")
-    same(folder(tmp_path / "two"), folder(tmp_path / "one"))
-
-
-def test_a_killed_rank_ends_the_job_at_once_and_is_named(tmp_path):
-    pair = train(tmp_path, *ENDLESS)
-    wait_for_step(tmp_path, 2)
+def test_killed_on_two_ranks_and_gone_on_with_on_one_and_two_it_is_the_run_of_one(tmp_path, capsys):
+    two, one = tmp_path / "two", tmp_path / "one"
+    pair = train(two, *ENDLESS, "checkpoint.every_steps=100")
+    wait_for_step(two, 2)
     pair.ranks[1].send_signal(signal.SIGKILL)
     start = time.monotonic()
     codes, _, err = pair.end(60)
     assert codes == [1, -signal.SIGKILL] and time.monotonic() - start < 15
     assert err[0].splitlines() == ["rftlab: rank 1 has ended before its work was done: the job ends"]
-    status = json.loads((folder(tmp_path) / "status.json").read_text())
+    status = json.loads((folder(two) / "status.json").read_text())
     assert status["state"] == "failed" and "rank 1 has ended" in status["reason"]
+
+    (step,) = (int(path.name.removeprefix("step_")) for path in (folder(two) / "checkpoints").iterdir())
+    assert 2 <= step == status["step"]  # rank 0 has saved, wherever in a step it was
+    alone(two, "budget.prompts=8", f"budget.steps={step + 1}")
+    assert f"going on after step {step}" in capsys.readouterr().out
+
+    codes, out, err = train(two, "budget.prompts=8", f"budget.steps={step + 2}").end()
+    assert codes == [0, 0] and err == ["", ""]
+    assert f"going on after step {step + 1}" in out[0] and f"step {step + 2}/{step + 2}" in out[0]
+    assert out[1] == ""  # the second is silent
+    alone(one, "budget.prompts=8", f"budget.steps={step + 2}")
+    same(folder(two), folder(one))
 
 
 def test_an_exception_on_another_rank_ends_the_job_with_its_traceback(tmp_path):
@@ -76,17 +78,15 @@ def test_a_full_gpu_on_another_rank_is_one_line_that_names_what_to_lower(tmp_pat
     assert status["step"] > 0 and saved(tmp_path, status["step"])  # the steps before it
 
 
-@pytest.mark.parametrize(
-    ("override", "line"),
-    [
-        ("model.path=nowhere", "rftlab: model.path=nowhere: no "),  # before the ranks have begun to build
-        ("engine._target_=faulty.Refuses", "rftlab: engine.wish=1: wanted 2"),  # while all of them build
-    ],
-)
-def test_wrong_input_is_one_line_of_one_rank(tmp_path, override, line):
-    codes, _, err = train(tmp_path, override, cwd=Path(__file__).parent).end()
+def test_wrong_input_is_one_line_of_one_rank(tmp_path):
+    """Before the ranks have begun to build, which leaves them ready for another job, and while all of them build."""
+    wrong = ("model.path=nowhere", "engine._target_=faulty.Refuses")
+    codes, _, err = jobs(tmp_path, *wrong, cwd=Path(__file__).parent).end()
     assert codes[0] == 2
-    assert len(err[0].splitlines()) == 1 and err[0].startswith(line)
+    before, building = err[0].splitlines()
+    assert before.startswith("rftlab: model.path=nowhere: no ") and building.startswith(
+        "rftlab: engine.wish=1: wanted 2"
+    )
     assert err[1] == ""
 
 
