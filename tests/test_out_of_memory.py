@@ -9,6 +9,7 @@ from rftlab.config import compose
 from rftlab.engines.hf import HFEngine
 from rftlab.forward import Forward
 from rftlab.out_of_memory import explained
+from rftlab.policy import Policy
 from rftlab.tracking import read_jsonl
 
 TRAIN = [
@@ -76,6 +77,17 @@ def test_the_same_command_goes_on_to_the_unbroken_result(place, unbroken, tmp_pa
     assert [row["step"] for row in read_jsonl(path / "metrics.jsonl")] == [0, 1, 2, 3, 4]
     for name, value in unbroken.items():
         assert torch.allclose(adapter[name], value, atol=1e-5), name
+
+
+def test_a_checkpoint_that_finds_no_room_is_not_damaged(tmp_path, monkeypatch, capsys):
+    command = [*TRAIN, f"outputs_dir={tmp_path}"]
+    assert main([*command, "budget.steps=1"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Policy, "load", full)
+        assert main(command) == 2
+    assert "rftlab: out of GPU memory for another 2.00 GiB" in capsys.readouterr().err
+    assert main(command) == 0
+    assert "going on after step 1, from step_000001" in capsys.readouterr().out
 
 
 def test_what_is_named_is_what_the_engine_and_the_model_have():
