@@ -181,12 +181,7 @@ def seed(stream: tuple[Any, ...], job: Job) -> int:
 
 
 def check_servable(policy: Policy) -> None:
-    """Raises ``InputError`` for what vLLM does not serve as it is trained."""
-    if policy.cfg.quantize is not None:
-        raise InputError(
-            f"model.quantize={policy.cfg.quantize}: vLLM would sample from the base before its rounding, which is "
-            "another policy; give model.quantize=null, or engine=hf"
-        )
+    """Raises ``InputError`` for an adapter, one from ``init_from`` too, that vLLM does not serve as it is trained."""
     lora = policy.model.peft_config["default"]
     if getattr(lora, "use_dora", False):
         raise InputError("vLLM serves no DoRA adapters: give model.lora.dora=false, or engine=hf")
