@@ -62,14 +62,14 @@ def test_killed_on_two_ranks_and_gone_on_with_on_one_and_two_it_is_the_run_of_on
 
 
 def test_an_exception_on_another_rank_ends_the_job_with_its_traceback(tmp_path):
-    codes, _, err = train(tmp_path, "engine._target_=faulty.Raises", cwd=Path(__file__).parent).end()
+    codes, _, err = train(tmp_path, "engine._target_=rank_engines.Raises", cwd=Path(__file__).parent).end()
     assert codes == [1, 1]
     assert err[1].startswith("rftlab: rank 1 failed:\nTraceback") and "ZeroDivisionError: on purpose" in err[1]
     assert err[0].splitlines() == ["rftlab: rank 1 has ended before its work was done: the job ends"]
 
 
 def test_a_full_gpu_on_another_rank_is_one_line_that_names_what_to_lower(tmp_path):
-    faulty = ("engine._target_=faulty.Fills", "checkpoint.every_steps=100")
+    faulty = ("engine._target_=rank_engines.Fills", "checkpoint.every_steps=100")
     codes, _, err = train(tmp_path, *faulty, cwd=Path(__file__).parent).end()
     assert codes == [1, 1] and len(err[1].splitlines()) == 1
     assert err[1].startswith("rftlab: rank 1 failed: out of GPU memory for another 2.00 GiB: lower model.micro_batch")
@@ -80,7 +80,7 @@ def test_a_full_gpu_on_another_rank_is_one_line_that_names_what_to_lower(tmp_pat
 
 def test_wrong_input_is_one_line_of_one_rank(tmp_path):
     """Before the ranks have begun to build, which leaves them ready for another job, and while all of them build."""
-    wrong = ("model.path=nowhere", "engine._target_=faulty.Refuses")
+    wrong = ("model.path=nowhere", "engine._target_=rank_engines.Refuses")
     codes, _, err = jobs(tmp_path, *wrong, cwd=Path(__file__).parent).end()
     assert codes[0] == 2
     before, building = err[0].splitlines()

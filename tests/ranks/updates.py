@@ -19,7 +19,7 @@ from rftlab.engines.base import Job, Sampling
 from rftlab.lab import build_engine
 from rftlab.ranks_run import together
 
-PLAIN = ("algo.max_grad_norm=1e9", "engine._target_=faulty.Holds")
+PLAIN = ("algo.max_grad_norm=1e9", "engine._target_=rank_engines.Holds")
 CASES = {
     "plain": (),
     "small micro-batches": ("model.micro_batch_tokens=40",),

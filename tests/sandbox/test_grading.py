@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -221,6 +222,16 @@ def test_no_descendant_outlives_its_program(level: Level) -> None:
     assert mark not in names
 
 
+def parents_of(command: bytes) -> set[int]:
+    """Parents of the processes whose command line has ``command``; they may end while they are looked at."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if command in (folder / "cmdline").read_bytes():
+                found.add(int((folder / "stat").read_text().rpartition(")")[2].split()[1]))
+    return found
+
+
 @EVERY
 def test_a_fork_bomb_and_a_locked_folder_leave_nothing(level: Level) -> None:
     counted = level.own_user or os.geteuid() != 0  # else nothing bounds it, and a busy machine would not come back
@@ -229,9 +240,7 @@ def test_a_fork_bomb_and_a_locked_folder_leave_nothing(level: Level) -> None:
     process.read(time.monotonic() + 0.5, 100)
     told = {process.child.pid}
     process.end()
-    left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists() and b"import marshal" in p.read_bytes()]
-    parents = {int((p.parent / "stat").read_text().rpartition(")")[2].split()[1]) for p in left if p.exists()}
-    assert not told & parents and 1 not in parents
+    assert not told & (parents := parents_of(b"import marshal")) and 1 not in parents
     assert process._folder is None or not Path(process._folder).exists()
 
 
