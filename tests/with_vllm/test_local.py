@@ -213,17 +213,9 @@ def test_a_rank_beyond_vllms_is_one_line():
         build("model.lora.r=1024")
 
 
-def test_a_rank_stabilised_adapter_has_its_own_scale_in_vllm_too():
-    policy, engine = build("model.lora.rslora=true")
-    perturb(policy)
-    engine.sync(policy)
-    asked = jobs(range(4))
-    assert trainer_gap(policy, asked, engine.generate(asked, SAMPLING, STREAM)) < LOGP
-    engine.close()
-
-
-def test_an_odd_rank_is_rounded_up():
-    policy, engine = build("model.lora.r=11")
+@pytest.mark.parametrize("shape", ["model.lora.rslora=true", "model.lora.r=11"])
+def test_an_adapter_with_a_scale_of_its_own_or_an_odd_rank_is_served_as_trained(shape):
+    policy, engine = build(shape)
     perturb(policy)
     engine.sync(policy)
     asked = jobs(range(4))
