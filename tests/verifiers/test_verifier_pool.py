@@ -123,8 +123,19 @@ def test_a_worker_that_dies_is_replaced(pool: VerifierPool) -> None:
 def test_a_worker_killed_while_idle_costs_no_verdict(pool: VerifierPool) -> None:
     for worker in pool._workers:
         os.kill(worker.process.pid, signal.SIGKILL)
-    assert wait_until(lambda: all(gone(worker.process.pid) for worker in pool._workers))
-    assert [v.status for v in ask(pool, *"abcd")] == [Status.OK] * 4
+        os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)  # the last thread too, not only the first
+    assert [v.status for v in ask(pool, *"abcd")] == [Status.OK] * 4, pool.reasons
+
+
+def test_a_dead_worker_whose_pipe_is_still_open_costs_no_verdict() -> None:
+    with VerifierPool(Faulty(), workers=1, deadline=30) as pool:
+        assert ask(pool, "a")[0].passed
+        (worker,) = pool._workers
+        reader = os.open(f"/proc/self/fd/{worker.process.stdin.fileno()}", os.O_RDONLY)
+        worker.process.kill()
+        os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+        assert ask(pool, "b")[0].passed and pool.replaced == 1, pool.reasons
+        os.close(reader)
 
 
 @pytest.mark.parametrize(("text", "deadline"), [("sleep 60", 0.5), ("eat", 30.0), ("crash", 30.0)])

@@ -66,8 +66,7 @@ class Worker:
         self.since = time.monotonic()
         """When it last showed life: start, hand-out or answer."""
         self._tail = b""
-        with contextlib.suppress(BrokenPipeError):  # died at once: seen when its output is read
-            self.write(first_message)
+        self.accepts(first_message)  # one that died at once is seen when its output is read
 
     def write(self, message: bytes) -> None:
         assert self.process.stdin is not None
@@ -75,6 +74,16 @@ class Worker:
         while view:  # an unbuffered pipe may take only a part
             view = view[self.process.stdin.write(view) :]
         self.since = time.monotonic()
+
+    def accepts(self, message: bytes) -> bool:
+        """Writes ``message``; False = it is dead. After a kill the pipe may outlive its first thread."""
+        if self.process.poll() is not None:
+            return False
+        try:
+            self.write(message)
+        except BrokenPipeError:
+            return False
+        return True
 
     @property
     def output(self) -> int:
@@ -178,11 +187,9 @@ class VerifierPool:
             chunk = [waiting.popleft() for _ in range(min(size, len(waiting)))]
             if not chunk:
                 return
-            message = pickle.dumps([items[i] for i in chunk])
-            try:
-                worker.write(message)
+            if worker.accepts(pickle.dumps([items[i] for i in chunk])):
                 worker.hand.extend(chunk)
-            except BrokenPipeError:  # it died while idle: no item's doing
+            else:  # it died while idle: no item's doing
                 waiting.extendleft(reversed(chunk))
                 self._replace(worker)
 
