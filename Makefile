@@ -65,6 +65,8 @@ bench-train: $(VLLM)/.ready ## seconds a step against TRL, which is beside vLLM,
 	$(VLLM)/bin/python scripts/bench_train.py --name tiny-1-thread
 	$(VLLM)/bin/python scripts/bench_train.py --name tiny-2-threads threads=2
 	$(VLLM)/bin/python scripts/bench_train.py --name tiny-coin --reward coin algo.lr=1e-5
+	$(VLLM)/bin/python scripts/bench_train.py --name tiny-coin-2-threads --reward coin algo.lr=1e-5 threads=2
+	$(VLLM)/bin/python scripts/bench_train.py --name tiny-vllm --engine vllm --steps 5 --micro-batches 4
 	$(QUIET) $(VLLM)/bin/python scripts/bench_share.py
 
 bench-samplers: $(READY) ## time and memory of every sampler on pools of a thousand to a million tasks
