@@ -44,9 +44,9 @@ class Faulty(Verifier):
             case ["pid"]:
                 return Verdict(1.0, True, answer=str(os.getpid()))
             case ["child", where]:  # leaves a program behind and hangs
-                child = subprocess.Popen(["sleep", "60"])
+                child = subprocess.Popen(["sleep", "600"])
                 Path(where).write_text(f"{os.getpid()} {child.pid}")
-                time.sleep(60)
+                time.sleep(600)
             case ["unparsable"]:
                 return Verdict(0.0, False, Status.UNPARSABLE)
         return Verdict(1.0, True, answer=text)

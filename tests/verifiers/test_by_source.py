@@ -5,14 +5,17 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty import Faulty, FaultyProgram
 
-from rftlab.config import build_dataset, check, compose
+from rftlab import targets
+from rftlab.config import build_dataset, check, compose, fingerprint
 from rftlab.core import InputError, Status, Task
+from rftlab.datasets import parts
 from rftlab.validate import validate
 from rftlab.verifiers.by_source import BySource
 from rftlab.verifiers.exact import Exact
@@ -66,8 +69,6 @@ def test_the_limits_are_the_largest_of_the_parts(tmp_path: Path) -> None:
 
 
 def build(cfg: object) -> tuple[float, float | None]:
-    from rftlab import targets
-
     return targets.build("verifier.check", cfg.verifier.check, BySource).limits(cfg.verifier.pool.deadline, 1.0)  # type: ignore[attr-defined]
 
 
@@ -76,7 +77,7 @@ def test_a_dead_worker_is_the_doing_of_programs_only() -> None:
     verifier.checks = {"programs": FaultyProgram(), "texts": Faulty()}
     verifier.trusted = False
     assert verifier.runs(task("programs")) and not verifier.runs(task("texts"))
-    with VerifierPool(verifier, workers=1, deadline=1.0, memory_gib=1.0) as pool:
+    with VerifierPool(verifier, workers=1, deadline=60.0, memory_gib=1.0) as pool:
         found = pool.grade([("crash", task("programs")), ("crash", task("texts")), ("ok", task("texts"))])
     assert [verdict.status for verdict in found] == [Status.TIMEOUT, Status.FAULT, Status.OK]
 
@@ -87,3 +88,23 @@ def test_a_task_of_no_part_is_a_fault_and_the_verifier_pickles() -> None:
         assert "elsewhere" in pool.reasons[0]
     with pytest.raises(ValueError, match="no verifier for source None"):
         BySource().gold(Task("t", 0, (), "ab"))
+
+
+def test_options_in_the_yaml_of_a_parts_verifier_are_in_the_fingerprint(tmp_path: Path) -> None:
+    def of(strip: str, deadline: str = "10.0") -> tuple[str, Any]:
+        (tmp_path / "verifier").mkdir(exist_ok=True)
+        grader = f"{{_target_: rftlab.verifiers.exact.Exact, strip: {strip}, casefold: false}}"
+        text = f"# Mine.\nname: mine\ncheck: {grader}\npool: {{workers: 2, deadline: {deadline}, memory_gib: 2.0}}\n"
+        (tmp_path / "verifier" / "mine.yaml").write_text(text)
+        parts._composed.cache_clear()  # a process reads a file once
+        cfg = compose(
+            ["dataset=mix", "dataset.parts={ladder: {verifier: mine}}", f"dataset.config_dir={tmp_path}", "engine=sim"]
+        )
+        return fingerprint(cfg, False), check(cfg)
+
+    first, cfg = of("true")
+    assert of("true")[0] == first and of("false")[0] != first and of("true", "11.0")[0] != first
+    assert cfg.verifier.check.verifiers.ladder.check.strip is True
+    of("false")
+    # what grades is what config.yaml says, whatever the file holds by now
+    assert targets.build("verifier.check", cfg.verifier.check, BySource).checks["ladder"].strip is True

@@ -91,8 +91,8 @@ def test_what_goes_wrong_in_the_function_is_a_fault_with_its_reason(make: Make, 
 
 
 def test_a_function_that_hangs_is_stopped(make: Make) -> None:
-    body = "import time\ndef f(text, task):\n    time.sleep(60 if text == 'hang' else 0)\n    return True"
-    with VerifierPool(make(body), workers=1, deadline=0.5) as pool:
+    body = "import time\ndef f(text, task):\n    time.sleep(600 if text == 'hang' else 0)\n    return True"
+    with VerifierPool(make(body), workers=1, deadline=3.0) as pool:
         assert [v.status for v in pool.grade([("hang", TASK), ("42", TASK)])] == [Status.FAULT, Status.OK]
 
 
@@ -147,7 +147,7 @@ def test_it_is_chosen_on_the_command_line(tmp_path: Path) -> None:
 
 def validated(folder: Path, *overrides: str) -> Sequence[str]:
     command = [sys.executable, "-m", "rftlab", "validate", "verifier=python", "dataset.train_size=20", *overrides]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

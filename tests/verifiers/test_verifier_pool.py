@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,10 @@ from rftlab.verifiers.pool import VerifierPool, build_pool
 
 CONF = Path(__file__).parents[2] / "conf"
 TASK = Task("t0", 0, ({"role": "user", "content": "?"},), "1")
+LONG = 300.0
+"""Seconds: a deadline, or a patience, that nothing here reaches unless it is broken."""
+SHORT = 3.0
+"""A deadline that is to be exceeded. What is graded beside takes none of it, and may yet wait for the processor."""
 
 
 def ask(pool: VerifierPool, *texts: str) -> list[Verdict]:
@@ -32,21 +36,26 @@ def ask(pool: VerifierPool, *texts: str) -> list[Verdict]:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
-    with VerifierPool(Faulty(), workers=2, deadline=1.0, memory_gib=1.0) as shared:
+    with VerifierPool(Faulty(), workers=2, deadline=LONG, memory_gib=1.0) as shared:
         yield shared
+
+
+def state(pid: int) -> str:
+    """The kernel's letter for a process: R has or wants a processor, S waits for something, X is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 def gone(pid: int) -> bool:
     """Whether a process has ended (a zombie nobody has waited for counts as ended)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
+    return state(pid) in "ZX"
 
 
-def wait_until(claim: object, seconds: float = 10.0) -> bool:
-    end = time.monotonic() + seconds
-    while not claim():  # type: ignore[operator]
+def wait_until(claim: Callable[[], bool]) -> bool:
+    end = time.monotonic() + LONG
+    while not claim():
         if time.monotonic() > end:
             return False
         time.sleep(0.02)
@@ -64,15 +73,16 @@ def test_waiting_for_a_hanging_grader_can_be_stopped() -> None:
     class Enough(Exception):
         pass
 
-    started = time.monotonic()
+    looks = 0
 
     def poll() -> None:
-        if time.monotonic() - started > 1.0:
+        nonlocal looks
+        looks += bool(pool._workers[0].hand)
+        if looks == 3:
             raise Enough
 
-    with VerifierPool(Faulty(), workers=1, deadline=300.0, poll=poll) as pool, pytest.raises(Enough):
+    with VerifierPool(Faulty(), workers=1, deadline=LONG, poll=poll) as pool, pytest.raises(Enough):
         ask(pool, "sleep 60")
-    assert time.monotonic() - started < 30
 
 
 def test_no_items_no_verdicts(pool: VerifierPool) -> None:
@@ -80,17 +90,17 @@ def test_no_items_no_verdicts(pool: VerifierPool) -> None:
 
 
 @pytest.mark.parametrize("text", ["sleep 60", "backtrack"])
-def test_a_hanging_grader_is_a_fault_and_the_items_behind_it_are_graded(pool: VerifierPool, text: str) -> None:
-    started = time.monotonic()
-    verdicts = ask(pool, "a", text, *(f"b{i}" for i in range(300)))
-    assert [v.status for v in verdicts] == [Status.OK, Status.FAULT] + [Status.OK] * 300
-    assert [v.answer for v in verdicts[2:]] == [f"b{i}" for i in range(300)]
-    assert 1.0 <= verdicts[1].seconds < 5 and "within 1 s" in pool.reasons[1]
-    assert time.monotonic() - started < 10
+def test_a_hanging_grader_is_a_fault_and_the_items_behind_it_are_graded(text: str) -> None:
+    with VerifierPool(Faulty(), workers=2, deadline=SHORT) as pool:
+        verdicts = ask(pool, "a", text, *(f"b{i}" for i in range(300)))
+        assert [v.status for v in verdicts] == [Status.OK, Status.FAULT] + [Status.OK] * 300
+        assert [v.answer for v in verdicts[2:]] == [f"b{i}" for i in range(300)]
+        assert verdicts[1].seconds >= SHORT and pool.reasons == {1: "no verdict within 3 s"} and pool.replaced == 1
 
 
-def test_a_slow_item_within_the_deadline_is_not_stopped_by_the_time_of_its_chunk(pool: VerifierPool) -> None:
-    assert all(v.passed for v in ask(pool, *["sleep 0.2"] * 16))
+def test_a_slow_item_within_the_deadline_is_not_stopped_by_the_time_of_its_chunk() -> None:
+    with VerifierPool(Faulty(), workers=1, deadline=SHORT) as pool:
+        assert all(v.passed for v in ask(pool, *["sleep 0.4"] * 9, *"abcdefghi")), "a chunk of 9 takes 3.6 s"
 
 
 def test_an_exception_is_a_fault_and_names_itself(pool: VerifierPool) -> None:
@@ -108,7 +118,7 @@ def test_a_score_that_is_no_number_in_0_1_is_a_fault(pool: VerifierPool, score: 
 
 
 def test_a_worker_that_eats_memory_is_replaced() -> None:
-    with VerifierPool(Faulty(), workers=1, deadline=30, memory_gib=0.5) as pool:
+    with VerifierPool(Faulty(), workers=1, deadline=LONG, memory_gib=0.5) as pool:
         verdicts = ask(pool, "a", "eat", "b", "c")
         assert [v.status for v in verdicts] == [Status.OK, Status.FAULT, Status.OK, Status.OK]
         assert pool.reasons == {1: "out of memory"} and pool.replaced == 1
@@ -128,7 +138,7 @@ def test_a_worker_killed_while_idle_costs_no_verdict(pool: VerifierPool) -> None
 
 
 def test_a_dead_worker_whose_pipe_is_still_open_costs_no_verdict() -> None:
-    with VerifierPool(Faulty(), workers=1, deadline=30) as pool:
+    with VerifierPool(Faulty(), workers=1, deadline=LONG) as pool:
         assert ask(pool, "a")[0].passed
         (worker,) = pool._workers
         reader = os.open(f"/proc/self/fd/{worker.process.stdin.fileno()}", os.O_RDONLY)
@@ -138,7 +148,7 @@ def test_a_dead_worker_whose_pipe_is_still_open_costs_no_verdict() -> None:
         os.close(reader)
 
 
-@pytest.mark.parametrize(("text", "deadline"), [("sleep 60", 0.5), ("eat", 30.0), ("crash", 30.0)])
+@pytest.mark.parametrize(("text", "deadline"), [("sleep 60", SHORT), ("eat", LONG), ("crash", LONG)])
 def test_a_candidate_that_exceeds_its_own_limits_scores_0_and_is_a_trial(text: str, deadline: float) -> None:
     with VerifierPool(FaultyProgram(), workers=1, deadline=deadline, memory_gib=0.5) as pool:
         first, second = ask(pool, text, "b")
@@ -170,13 +180,13 @@ def test_an_error_in_the_caller_leaves_the_pool_usable(pool: VerifierPool, monke
     assert [v.answer for v in ask(pool, "new", "newer")] == ["new", "newer"]
 
 
-def test_ctrl_c_and_sigterm_do_not_stop_a_worker(pool: VerifierPool) -> None:
-    (verdict,) = ask(pool, "pid")
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        os.kill(int(verdict.answer or 0), stop)
-    assert int(verdict.answer or 0) in [w.process.pid for w in pool._workers]
-    time.sleep(0.1)
-    assert not gone(int(verdict.answer or 0))
+def test_ctrl_c_and_sigterm_do_not_stop_a_worker() -> None:
+    with VerifierPool(Faulty(), workers=1, deadline=LONG) as pool:
+        (before,) = ask(pool, "pid")
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            os.kill(int(before.answer or 0), stop)
+        (after,) = ask(pool, "pid")
+    assert after.answer == before.answer and pool.replaced == 0
 
 
 def test_a_trusted_verifier_runs_in_this_process_and_its_exceptions_are_faults_too() -> None:
@@ -188,7 +198,7 @@ def test_a_trusted_verifier_runs_in_this_process_and_its_exceptions_are_faults_t
 
 def test_close_ends_the_workers_and_what_they_started(tmp_path: Path) -> None:
     note = tmp_path / "pids"
-    with VerifierPool(Faulty(), workers=1, deadline=1.0) as pool:
+    with VerifierPool(Faulty(), workers=1, deadline=SHORT) as pool:
         ask(pool, f"child {note}")
         pids = [*map(int, note.read_text().split()), pool._workers[0].process.pid]
         assert wait_until(lambda: all(gone(pid) for pid in pids[:2])), "the overdue worker and its child are killed"
@@ -204,7 +214,7 @@ from rftlab.core import Task
 from rftlab.verifiers.pool import VerifierPool
 
 if __name__ == "__main__":
-    pool = VerifierPool(Faulty(), workers=3, deadline=60)
+    pool = VerifierPool(Faulty(), workers=3, deadline=600)
     task = Task("t", 0, (), "1")
     print(*{v.answer for v in pool.grade([("pid", task)] * 300)}, *[w.process.pid for w in pool._workers], flush=True)
     pool.grade([("child " + sys.argv[2], task), ("backtrack", task), ("backtrack", task)])
@@ -227,7 +237,7 @@ def test_workers_and_their_programs_do_not_outlive_a_parent_killed_by_9(tmp_path
     pids |= set(map(int, note.read_text().split()))
     assert len(pids) == 4, "three workers and a program"
     assert not any(gone(pid) for pid in pids)
-    time.sleep(0.3)  # the other item has begun to hold its interpreter
+    assert wait_until(lambda: sum(state(pid) == "R" for pid in pids) == 2), "the others hold their interpreters"
     parent.kill()
     parent.wait()
     parent.stdout.close()
