@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import time
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+
+sys.path.insert(0, str(Path(__file__).parent))
+from patient import Patient
 
 from rftlab.core import InputError, Status, Task
 from rftlab.sandbox.process import SandboxError
@@ -49,7 +53,7 @@ def attack_script() -> Any:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
-    with VerifierPool(Code(seconds=0.75, memory_gib=0.5), workers=2, deadline=20.0, memory_gib=2.0) as shared:
+    with VerifierPool(Code(seconds=60.0, memory_gib=0.5), workers=2, deadline=180.0, memory_gib=2.0) as shared:
         yield shared
 
 
@@ -66,15 +70,17 @@ def test_the_reference_passes_in_every_dress_and_no_attack_does(pool: VerifierPo
     assert [(v.score, v.passed, v.valid) for v in verdicts] == [(0.0, False, True)] * len(wrong), pool.reasons
 
 
-def test_no_attack_scores_and_the_next_program_is_graded_right(pool: VerifierPool) -> None:
+def test_no_attack_scores_and_the_next_program_is_graded_right() -> None:
     script = attack_script()
     items = []
     for source in script.ATTACKS.values():
-        items += [(fenced(script.HEAD + source), script.TASK), (pool.verifier.gold(script.TASK), script.TASK)]
-    verdicts = pool.grade(items)
-    assert [v.score for v in verdicts] == [0.0, 1.0] * (len(items) // 2)
-    assert all(v.valid for v in verdicts), pool.reasons
-    assert pool.replaced == 0 and script.left_behind() == []
+        right = (Code().gold(script.TASK), replace(script.TASK, id="right"))
+        items += [(fenced(script.HEAD + source), script.TASK), right]
+    with VerifierPool(Patient(), workers=2, deadline=180.0, memory_gib=2.0) as pool:
+        verdicts = pool.grade(items)
+        assert [v.score for v in verdicts] == [0.0, 1.0] * (len(items) // 2)
+        assert all(v.valid for v in verdicts), pool.reasons
+        assert pool.replaced == 0 and script.left_behind() == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_no_attack_scores_and_the_next_program_is_graded_right(pool: VerifierPoo
     ],
 )
 def test_statuses(program: str, status: Status) -> None:
-    verdict = Code(seconds=0.5).grade(fenced(program), task(HUMANEVAL))
+    verdict = Code(seconds=2.0 if "while True" in program else 60.0).grade(fenced(program), task(HUMANEVAL))
     assert verdict.status is status and verdict.passed is (program == "def twice(x): return x + x")
 
 
@@ -113,10 +119,8 @@ def test_the_partial_score_is_the_share_and_passing_is_all() -> None:
 
 def test_the_time_limit_is_for_all_cases_together() -> None:
     many = STREAMS | {"inputs": ["1"] * 50, "outputs": ["1"] * 50}
-    started = time.monotonic()
-    verdict = Code(seconds=0.5, partial=True).grade(fenced("import time\ntime.sleep(0.3)\nprint(1)"), task(many))
-    assert verdict.status is Status.TIMEOUT and 0 < verdict.score < 0.2
-    assert time.monotonic() - started < 5.0
+    verdict = Code(seconds=2.0, partial=True).grade(fenced("import time\ntime.sleep(0.9)\nprint(1)"), task(many))
+    assert verdict.status is Status.TIMEOUT and 0 < verdict.score <= 4 / 50, "four seconds by the clock"
 
 
 def test_the_configuration_is_whole_and_the_pool_must_leave_the_program_its_limits() -> None:

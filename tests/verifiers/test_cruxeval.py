@@ -22,7 +22,7 @@ def task(mode: str = "output", code: str = CODE, given: str = "'x', b=2", output
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
-    with VerifierPool(CruxEval(seconds=1.5), workers=2, deadline=20.0, memory_gib=2.0) as shared:
+    with VerifierPool(CruxEval(seconds=30.0), workers=2, deadline=120.0, memory_gib=2.0) as shared:
         yield shared
 
 
@@ -97,7 +97,7 @@ def test_a_tasks_own_input_may_be_no_literal_and_is_run_all_the_same() -> None:
 
 def test_an_input_on_which_the_program_hangs_is_a_failed_trial() -> None:
     hangs = task("input", "def f(a):\n    while a: pass\n    return 1", "0", "1")
-    verdict = CruxEval(seconds=0.5).grade("[ANSWER]1[/ANSWER]", hangs)
+    verdict = CruxEval(seconds=2.0).grade("[ANSWER]1[/ANSWER]", hangs)
     assert verdict.status is Status.TIMEOUT and verdict.score == 0.0
 
 
@@ -115,7 +115,7 @@ def test_gold_passes_as_does_what_is_alike_and_no_near_miss(
     assert all(v.valid for v in verdicts)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=200))
 def test_no_text_breaks_it(text: str) -> None:
     assert CruxEval().grade(f"[ANSWER]{text}", task()).valid
