@@ -210,7 +210,7 @@ def test_every_option_keeps_the_contract(knobs) -> None:
     check_sampler(lambda pool, g: TaskSampler(pool, BOTS(**knobs), Fixed(), All(), group_size=g), steps=4)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_no_feedback_makes_beliefs_leave_their_range(hand, data) -> None:
     n = data.draw(st.integers(1, 12))

@@ -88,7 +88,6 @@ def runs(draw: st.DrawFn) -> list[Scenario]:
 @settings(
     max_examples=8,
     derandomize=True,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],  # explaining costs a traced run for every shrunk one
 )

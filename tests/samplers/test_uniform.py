@@ -43,7 +43,7 @@ def test_replacement_draws_every_batch_from_the_whole_pool(hand) -> None:
     assert all(len(set(order[i : i + 4])) == 4 for i in range(0, 40, 4))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 30), p=st.integers(1, 12), dead=st.floats(0, 1))
 def test_refills_and_rejects_put_no_task_two_turns_ahead_of_another(hand, n, p, dead) -> None:
     sampler = TaskSampler(make_pool(n), Uniform(), Fixed(), NonzeroVar(oversample=1.5), group_size=4)

@@ -40,7 +40,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(values)
 def test_every_value_comes_back_equal_and_of_its_type(value: object) -> None:
     back = there_and_back(value)

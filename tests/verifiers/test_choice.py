@@ -189,7 +189,7 @@ def test_time_is_bounded_for_any_text(piece: str) -> None:
     for task in (lettered(), worded("Yes", "Yes", "No"), free("7")):
         started = time.process_time()
         assert Choice().grade(piece * (1_000_000 // len(piece)), task).valid
-        assert time.process_time() - started < 0.5
+        assert time.process_time() - started < 3.0
 
 
 @pytest.mark.parametrize("answer", ["H", "(H)", "12 miles"])

@@ -76,7 +76,7 @@ def test_gold_passes_and_no_near_miss_does(
 def test_time_is_linear_and_nothing_raises(piece: str) -> None:
     started = time.process_time()
     assert not Format().grade(piece * (400_000 // len(piece)), TASK).passed
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 3.0
 
 
 @pytest.mark.parametrize(
