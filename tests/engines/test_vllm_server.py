@@ -18,15 +18,23 @@ from rftlab.engines.vllm import Ask
 from rftlab.engines.vllm_server import Servers
 
 CHOICE = {"index": 0, "finish_reason": "stop", "token_ids": [5], "logprobs": {"token_logprobs": [-0.5]}}
+METRICS = """# TYPE vllm:generation_tokens_total counter
+vllm:prompt_tokens_total{{engine="0",model_name="m"}} 40.0
+vllm:prompt_tokens_created{{engine="0",model_name="m"}} {made}.5
+vllm:generation_tokens_total{{engine="0",model_name="m"}} {made}.0
+vllm:generation_tokens_created{{engine="0",model_name="m"}} 1.7e+09
+"""
+"""As vLLM's; what ends in _created is a time."""
 
 
 class Server(ThreadingHTTPServer):
-    """Answers completions after ``seconds``, and questions about itself with ``health``; None = not at all."""
+    """Answers completions after ``seconds`` and counts tokens meanwhile, unless its engine ``hangs``; its counts come
+    with the status ``metrics``, None = not at all."""
 
     daemon_threads = True
 
-    def __init__(self, seconds=0.0, health=200):
-        self.seconds, self.health, self.ended = seconds, health, threading.Event()
+    def __init__(self, seconds=0.0, metrics=200, hangs=False):
+        self.seconds, self.metrics, self.hangs, self.ended = seconds, metrics, hangs, threading.Event()
         self.loaded, self.lost, self.asked = [], 0, 0
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -43,9 +51,15 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path == "/health" and self.server.health is None:
+        if self.path != "/metrics":
+            self._answer(200, {})
+        elif self.server.metrics is None:
             self.server.ended.wait()
-        self._answer(self.server.health if self.path == "/health" else 200, {})
+        elif self.server.metrics == 200:
+            made = 7 if self.server.hangs else int(1000 * time.monotonic())
+            self._answer(200, METRICS.format(made=made))
+        else:
+            self._answer(self.server.metrics, {})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -57,15 +71,17 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, {"choices": [CHOICE]})
 
     def _load(self, name):
-        """As vLLM: a name is loaded once. The answer may get lost on the way, as at a proxy."""
+        """As vLLM: a name is loaded once. The answer may get lost on the way, as at a proxy, or never come: None."""
         if name in self.server.loaded:
             self._answer(400, {"error": {"message": f"The lora adapter '{name}' has already been loaded."}})
             return
         self.server.loaded.append(name)
+        if self.server.lost is None:
+            self.server.ended.wait()
         self._answer(504 if self.server.lost else 200, {})
 
     def _answer(self, status, content):
-        said = json.dumps(content).encode()
+        said = (content if isinstance(content, str) else json.dumps(content)).encode()
         try:
             self.send_response(status)
             self.send_header("Content-Length", str(len(said)))
@@ -96,13 +112,32 @@ def test_a_server_that_is_busy_for_longer_than_the_deadline_is_waited_for():
         engine.close()
 
 
-@pytest.mark.parametrize("health", [None, 503])
-def test_a_server_without_a_sign_of_life_ends_the_run(health, monkeypatch):
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"hangs": True}, r"its engine hangs: /metrics has counted no token meanwhile\); start it again, .*goes on"),
+        ({"metrics": None}, "nor did /metrics: "),
+        ({"metrics": 404}, "/metrics, status 404, counts no tokens, .*without --disable-log-stats, or give more"),
+    ],
+)
+def test_a_server_whose_work_stands_still_ends_the_run(options, found, monkeypatch):
     monkeypatch.setattr("rftlab.engines.vllm_server.CONNECT", 0.5)
-    with Server(seconds=60, health=health) as server:
-        engine = servers(server, deadline=0.3)
-        with pytest.raises(InputError, match=r"gave no answer in engine\.deadline=0\.3 seconds .*/health.*goes on"):
+    with Server(seconds=60, **options) as server:
+        engine = servers(server, deadline=0.5)
+        start = time.monotonic()
+        with pytest.raises(InputError, match=rf"gave no answer in engine\.deadline=0\.5 seconds \(.*{found}"):
             engine.complete(asks(1), Sampling(8))
+        assert time.monotonic() - start < 10
+        engine.close()
+
+
+def test_an_adapter_that_an_engine_never_loads_ends_the_run(tmp_path):
+    with Server(hangs=True) as server:
+        server.lost = None
+        engine = servers(server, deadline=0.5)
+        with pytest.raises(InputError, match="its engine hangs"):
+            engine.load("new", 2, tmp_path)
+        engine.close()
 
 
 def test_an_adapter_whose_loading_was_answered_into_nothing_is_loaded(tmp_path):

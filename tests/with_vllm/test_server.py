@@ -4,6 +4,7 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 import urllib3
 
@@ -109,6 +110,25 @@ def test_a_server_that_falls_silent_ends_the_run_after_the_deadline(server):
     with pytest.raises(InputError, match=r"gave no answer in engine\.deadline=1 seconds.*same command goes on"):
         engine.generate(jobs(range(3)), SAMPLING, STREAM)
     engine.backend.urls = [server]
+    engine.close()
+
+
+def test_an_engine_that_hangs_while_health_answers_ends_the_run(server):
+    policy, engine = served(server)
+    engine.sync(policy)
+    whole = tokens(engine.generate(jobs(range(3)), SAMPLING, STREAM))
+    children = psutil.Process().children(recursive=True)
+    (core,) = (child for child in children if "EngineCore" in " ".join(child.cmdline()))
+    core.suspend()
+    try:
+        assert urllib3.request("GET", f"{server}/health", timeout=5.0).status == 200
+        engine.backend.deadline = 2.0
+        with pytest.raises(InputError, match=r"gave no answer in engine\.deadline=2 seconds \(its engine hangs"):
+            engine.generate(jobs(range(3)), SAMPLING, STREAM)
+    finally:
+        core.resume()
+    engine.backend.deadline = 120.0
+    assert tokens(engine.generate(jobs(range(3)), SAMPLING, STREAM)) == whole
     engine.close()
 
 

@@ -84,7 +84,7 @@ class VLLMEngine:
         enforce_eager: no CUDA graphs: a faster start and less memory, slower decoding.
         urls: of the servers.
         adapter_dir: a folder that this process and the servers see; None = a private temporary one.
-        deadline: seconds that a server may refuse, or give no sign of life, before the run ends.
+        deadline: seconds that a server may refuse, or count no token of its work, before the run ends.
 
     Raises:
         InputError: vLLM is missing, does not start, cannot serve such an adapter, or no server answers.

@@ -24,6 +24,7 @@ from rftlab.canary import MAX_LOGP_GAP
 from rftlab.core import InputError, Task
 from rftlab.engines.base import Sampling
 from rftlab.engines.vllm import Ask, Sampled
+from rftlab.engines.vllm_progress import Progress
 from rftlab.first_line import first_line
 from rftlab.policy import Policy
 from rftlab.prompts import model_source
@@ -33,7 +34,7 @@ AT_ONCE = 64
 UNREACHABLE = 0
 RETRIED = (UNREACHABLE, 408, 429, 502, 503, 504)
 CONNECT = 10.0
-"""Seconds to wait for a connection, and for a sign of life."""
+"""Seconds to wait for a connection, and for the count of tokens."""
 FAREWELL = 2.0
 """Seconds that the servers have, all together, to forget the adapter at the end."""
 KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
@@ -56,7 +57,7 @@ class Servers:
         stops: ids of the stop tokens.
         urls: of the servers, e.g. ``http://localhost:8000``.
         deadline: seconds that a server may refuse or fail before the run ends. One that is busy with a request is
-            asked for a sign of life (``/health``) as often, and waited for while it gives one.
+            waited for while its count of tokens (``/metrics``) moves, and may stand still for as long.
     """
 
     def __init__(
@@ -122,18 +123,19 @@ class Servers:
         return future.result()
 
     def _wait(self, futures: Mapping[Future[Any], str], poll: Callable[[], None]) -> None:
-        """Until all are done; a poll that raises, a failure or a silent server cancels what has not begun."""
-        left, heard = set(futures), time.monotonic()
+        """Until all are done; a poll that raises, a failure or an idle server cancels what has not begun."""
+        left = set(futures)
+        timeout = urllib3.Timeout(CONNECT)
+        servers = {url: Progress(self._http, url, timeout, self.deadline) for url in {*futures.values()}}
         try:
             while left:
                 done, left = wait(left, timeout=0.1)
                 for future in done:
                     future.result()
                 poll()
-                if time.monotonic() - heard > self.deadline:
-                    for url in {futures[future] for future in left}:
-                        self._alive(url)
-                    heard = time.monotonic()
+                for url in {futures[future] for future in left}:
+                    if found := servers[url].stands_still():
+                        raise self._silent(url, found)
         except BaseException:
             for future in left:
                 future.cancel()
@@ -181,15 +183,6 @@ class Servers:
             f"engine.urls: {url} gave no answer in engine.deadline={self.deadline:g} seconds ({found}); start it "
             "again, then the same command goes on from the last checkpoint"
         )
-
-    def _alive(self, url: str) -> None:
-        """Raises ``ServerError`` unless the server gives a sign of life: a long request is none of its faults."""
-        try:
-            status = self._http.request("GET", url + "/health", timeout=urllib3.Timeout(CONNECT), redirect=False).status
-        except urllib3.exceptions.HTTPError as error:
-            raise self._silent(url, f"nor did /health: {first_line(error)}") from error
-        if status != 200:
-            raise self._silent(url, f"/health says {status}")
 
     def _once(self, address: str, body: dict[str, Any]) -> tuple[int, bytes]:
         timeout = urllib3.Timeout(connect=CONNECT, read=None)  # ``_wait`` looks after the server meanwhile
