@@ -13,7 +13,6 @@ import argparse
 
 from rftlab.config import compose
 from rftlab.memory import GIB, Load, kv_bytes, micro_batch_tokens, vllm_share
-from rftlab.memory_trace import parameter_bytes
 
 CARDS = {"A10": (24, 125e12, 0.6e12), "A100": (80, 312e12, 2.0e12), "H100": (80, 989e12, 3.35e12)}
 """GB, bfloat16 operations and bytes a second, by their data sheets."""
@@ -25,7 +24,7 @@ def hours(cfg: object, card: str, tokens: int) -> float:
     """Of the whole run; raises ``InputError`` where the memory plan does not fit."""
     size, rate, bandwidth = CARDS[card]
     load = Load(cfg.model, cfg.algo, cfg.engine, device="cuda")
-    weights, _ = parameter_bytes(load.config, cfg.model, load.dtype)
+    weights = load.weights.base
     micro = micro_batch_tokens(load, size * GIB)
     cache = vllm_share(load, size * GIB, micro) * size * GIB - weights
     budget, parameters = cfg.budget, weights / load.dtype.itemsize

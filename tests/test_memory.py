@@ -9,8 +9,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from rftlab import listing, memory, random_models
-from rftlab.config import compose
+from rftlab import doctor, listing, memory, random_models
+from rftlab.config import build_dataset, compose
 from rftlab.core import InputError
 from rftlab.memory import GIB, Load
 
@@ -78,6 +78,35 @@ def test_planning_loads_no_weights_and_leaves_the_random_state_alone(tmp_path):
     parts = {part.name: part.bytes for part in found.parts}
     assert parts["base weights"] == 2 * 494_032_768  # bfloat16 on a GPU
     assert parts["optimiser"] == 2 * parts["adapter"] == 2 * parts["gradients"]
+
+
+def test_ranks_that_share_the_base_hold_a_part_of_its_layers(tmp_path):
+    path = f"model.path={narrow(tmp_path)}"
+    alone, shared = load_of(path, "engine=vllm"), load_of(path, "engine=vllm")
+    shared.ranks = 4
+    base = alone.weights.base
+    outside = 2 * 128 * (3000 + 1)  # embeddings, tied to the projection, and the last norm; bfloat16
+    assert alone.weights.held == shared.weights.base == base
+    assert shared.weights.held == outside + (base - outside) / 4
+    assert shared.weights.layer == (base - outside) / 4  # there are four
+    less = base - shared.weights.held
+    assert memory.plan(alone, 512).sum("always") - memory.plan(shared, 512).sum("always") == less
+    gathered = memory.plan(shared, 512).sum("update") - memory.plan(alone, 512).sum("update")
+    assert gathered == memory.GATHERED * shared.weights.layer
+
+
+def test_the_doctor_plans_for_ranks_that_share_the_base(tmp_path):
+    ranks = ["launcher=accelerate", "num_processes=4", "shard=true", "engine=vllm", "engine.mode=server"]
+    says = []
+    for more in ([], ranks):
+        cfg = compose([f"model.path={narrow(tmp_path)}", "model.prompt=plain", *more], verb="doctor")
+        dataset = build_dataset(cfg)
+        (line,) = doctor._memory(cfg, dataset)
+        says.append(line.says)
+    assert "gathered layers" not in says[0] and "at most:" in says[0]
+    assert "at most on each of 4 ranks:" in says[1] and "gathered layers" in says[1] and "for vLLM" not in says[1]
+    (line,) = doctor._canary(cfg, dataset)
+    assert line.ok and "ranks share" in line.says
 
 
 def test_the_engines_copy_is_there_only_where_it_is_merged():

@@ -107,14 +107,24 @@ def _memory(cfg: Any, dataset: Any) -> Iterator[Check]:
         return
     prompts, total = Prompts.of(cfg.model), memory.total_bytes()
     longest = max(int(prompts.lengths(pool).max()) for pool in dataset.pools().values())
-    load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts)
+    sharing = _sharing(cfg)
+    load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts, ranks=sharing)
     found = memory.plan(load, cfg.model.micro_batch_tokens or memory.micro_batch_tokens(load, total))
     parts = ", ".join(f"{part.name} {memory.shown(part.bytes)}" for part in found.parts)
     says = f"{memory.shown(found.peak)} of {memory.shown(total)} at most"
-    if load.vllm and found.fits(total):
+    says += f" on each of {sharing} ranks" if sharing > 1 else ""
+    if load.colocated and found.fits(total):
         says += f", {memory.vllm_share(load, total, found.micro_batch_tokens):.0%} for vLLM"
     lower = "" if found.fits(total) else f"; {memory.remedies(load, found)}"
     yield Check("memory", found.fits(total), f"{says}: {parts}{lower}")
+
+
+def _sharing(cfg: Any) -> int:
+    """Ranks that would share the base."""
+    from rftlab import ranks_launch
+
+    count = ranks_launch.processes(cfg)
+    return count if cfg.shard else 1
 
 
 def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
@@ -128,6 +138,9 @@ def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
 
     if is_simulated(cfg):
         yield Check("canary", True, "a simulated world has no log-probs to compare")
+        return
+    if _sharing(cfg) > 1:
+        yield Check("canary", True, "not compared: this one process does not hold a base that ranks share; a run does")
         return
     try:
         policy, engine = build_engine(cfg, dataset, lambda: None)

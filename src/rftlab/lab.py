@@ -53,6 +53,18 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def facts(self) -> dict[str, str | None]:
+        """What the configuration names and does not hold: of a run these stay the same."""
+        from rftlab.prompts import template_fingerprint
+
+        return {
+            "pool": self.dataset.train.fingerprint,
+            "pool_arrays": self.dataset.train.arrays_fingerprint,
+            "eval_pool": self.dataset.eval.fingerprint,
+            "precision": self.learner.precision,
+            "prompt_template": template_fingerprint(self.cfg.model.prompt),
+        }
+
     def title(self) -> list[str]:
         """What is run, for a reader, a line each."""
         cfg, train, sampler = self.cfg, self.dataset.train, self.sampler
@@ -187,12 +199,13 @@ def build_engine(cfg: Any, dataset: Dataset, poll: Callable[[], None]) -> tuple[
 
 def _plan_memory(cfg: Any, longest: int) -> None:
     """Fills in what is null because it depends on the machine; ``longest`` is that of the prompts, in tokens."""
-    from rftlab import memory
+    from rftlab import memory, ranks
 
-    load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts)
+    sharing = ranks.current.size if cfg.get("shard") else 1
+    load = memory.Load(cfg.model, cfg.algo, cfg.engine, longest, prompts=cfg.budget.prompts, ranks=sharing)
     if cfg.model.micro_batch_tokens is None:
         cfg.model.micro_batch_tokens = memory.micro_batch_tokens(load, memory.total_bytes())
-    beside = load.device == "cuda" and cfg.engine.get("mode") == "colocated"
+    beside = load.device == "cuda" and load.colocated
     if beside and cfg.engine.gpu_memory_utilization is None and cfg.engine.kv_cache_gib is None:
         share = memory.vllm_share(load, memory.total_bytes(), cfg.model.micro_batch_tokens)
         cfg.engine.gpu_memory_utilization = share

@@ -14,7 +14,7 @@ import torch
 from rftlab import packing
 from rftlab.core import InputError
 from rftlab.engines.hf import CDF_ELEMENTS
-from rftlab.memory_trace import Size, head_width, parameter_bytes, traced_generation, traced_update
+from rftlab.memory_trace import Size, Weights, head_width, traced_generation, traced_update, weights_of
 from rftlab.models import dtype_of, stored_config
 
 GIB = 2**30
@@ -26,6 +26,8 @@ LEAST, MOST, CPU_TOKENS = 512, 32768, 2048
 """Micro-batch tokens chosen at least and at most (beyond, a GPU is no faster), and those of a CPU."""
 VLLM_BESIDE = int(1.5 * GIB)
 """What vLLM takes beside weights and KV cache: activations of its largest batch, CUDA graphs, adapters."""
+GATHERED = 2
+"""Decoder layers that are whole on a rank of several that share them: the one at work, and the buffer of the next."""
 VLLM_AWAKE = 0.4
 """Share of a GPU that is left to a vLLM which does not sleep during the update."""
 
@@ -79,6 +81,7 @@ class Load:
         prompt: tokens of the longest prompt; None = what the context leaves beside ``model.max_new_tokens``.
         device: ``cuda`` or ``cpu``.
         prompts: prompts of a batch.
+        ranks: how many share the base's decoder layers (``shard=true``).
     """
 
     model: Any
@@ -87,6 +90,7 @@ class Load:
     prompt: int | None = None
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     prompts: int = 1
+    ranks: int = 1
     _traced: dict[int, tuple[Part, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -107,6 +111,11 @@ class Load:
         return "vllm" in self.engine._target_
 
     @property
+    def colocated(self) -> bool:
+        """Whether a vLLM shares the card with the update."""
+        return self.vllm and self.engine.mode == "colocated"
+
+    @property
     def merged(self) -> bool:
         """Whether the engine generates from a second copy of the weights."""
         if self.vllm:
@@ -123,18 +132,24 @@ class Load:
         return Size(max(1, tokens // width), width, new, max(1, together))
 
     @cached_property
+    def weights(self) -> Weights:
+        return weights_of(self.config, self.model, self.dtype, self.ranks)
+
+    @cached_property
     def apart(self) -> tuple[Part, ...]:
         """What does not depend on the micro-batch."""
-        base, adapter = parameter_bytes(self.config, self.model, self.dtype)
+        adapter = self.weights.adapter
         parts = [
             Part("process", PROCESS[self.device], "always"),
-            Part("base weights", base, "always"),
+            Part("base weights", self.weights.held, "always"),
             Part("adapter", adapter, "always"),
             Part("optimiser", 2 * adapter, "always"),
             Part("gradients", adapter, "update"),
         ]
+        if self.ranks > 1:
+            parts.append(Part("gathered layers", GATHERED * self.weights.layer, "update"))
         if self.merged:
-            parts.append(Part("engine's weights", base, "always"))
+            parts.append(Part("engine's weights", self.weights.base, "always"))
         return (*parts, *(() if self.vllm else self._generation()))  # a vLLM has a share of its own
 
     def _generation(self) -> Iterator[Part]:
@@ -178,7 +193,7 @@ def micro_batch_tokens(load: Load, total: int) -> int:
     """The largest power of two of micro-batch tokens, at most ``MOST``, whose plan fits into ``total`` bytes."""
     if load.device == "cpu":
         return CPU_TOKENS
-    free = int((1 - VLLM_AWAKE) * total) if load.vllm and not load.engine.sleep_level else total
+    free = int((1 - VLLM_AWAKE) * total) if load.colocated and not load.engine.sleep_level else total
     tokens = MOST
     while tokens > LEAST and not plan(load, tokens).fits(free):
         tokens //= 2
@@ -195,8 +210,7 @@ def vllm_share(load: Load, total: int, tokens: int | None = None) -> float:
     """
     found = plan(load, tokens)
     left = ROOM * total - (found.sum("always") if load.engine.sleep_level else found.update)
-    weights = next(part.bytes for part in found.parts if part.name == "base weights")
-    least = weights + VLLM_BESIDE + load.context * kv_bytes(load.config, load.dtype)
+    least = load.weights.base + VLLM_BESIDE + load.context * kv_bytes(load.config, load.dtype)
     if left < least or not found.fits(total):
         raise InputError(
             f"{shown(total)} are too few: the trainer holds {shown(found.update)} at most, vLLM needs {shown(least)} "
@@ -212,7 +226,7 @@ def remedies(load: Load, found: Plan) -> str:
         lower.insert(0, "give model.gradient_checkpointing=true")
     if not load.vllm and found.generation > found.update:
         lower = [f"lower engine.max_rows={load.engine.max_rows}"]
-    elif load.vllm and not load.engine.sleep_level:
+    elif load.colocated and not load.engine.sleep_level:
         lower.append("give engine.sleep_level=1")
     return ", ".join([*lower, f"lower model.max_new_tokens={model.max_new_tokens}", "or choose a smaller model"])
 

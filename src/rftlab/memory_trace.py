@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from rftlab.forward import Forward
-from rftlab.models import with_adapter
+from rftlab.models import decoder_layers, with_adapter
 from rftlab.ranks import Alone
 
 DEPTHS = (2, 3)
@@ -71,16 +71,36 @@ class Live(TorchDispatchMode):
         return call(), self.peak - before
 
 
-def parameter_bytes(config: Any, model: Any, dtype: torch.dtype) -> tuple[int, int]:
-    """Bytes of the base's parameters, in ``dtype`` or quantised, and of the adapter's in its own."""
-    base = adapter = 0.0
-    for name, p in _shape(config, model, dtype).named_parameters():
-        if p.requires_grad:
-            adapter += p.numel() * p.element_size()
-        else:
-            inside = ".layers." in name and p.dim() == 2  # bitsandbytes leaves embeddings, norms and head as they are
-            base += p.numel() * (QUANTISED[model.quantize] if inside and model.quantize else p.element_size())
-    return int(base), int(adapter)
+@dataclass(frozen=True)
+class Weights:
+    """Bytes of a model's parameters."""
+
+    base: int
+    """Of the whole base."""
+    held: int
+    """Of the base, what one rank holds of it."""
+    layer: int
+    """Of the base's largest decoder layer."""
+    adapter: int
+
+
+def weights_of(config: Any, model: Any, dtype: torch.dtype, ranks: int = 1) -> Weights:
+    """The base's parameters in ``dtype`` or quantised, the adapter's in their own.
+
+    ``ranks`` share each frozen parameter of the decoder layers by rows (``ranks_shard``), rounded up.
+    """
+    peft = _shape(config, model, dtype)
+    frozen = {p: (p.numel() * p.element_size(), 1.0) for p in peft.parameters() if not p.requires_grad}
+    largest = 0.0
+    for layer in decoder_layers(peft):
+        inside = [p for p in layer.parameters() if p in frozen]
+        for p in inside:  # bitsandbytes leaves embeddings, norms and head as they are
+            size = p.numel() * QUANTISED[model.quantize] if model.quantize and p.dim() == 2 else frozen[p][0]
+            frozen[p] = size, -(-p.shape[0] // ranks) / p.shape[0]
+        largest = max(largest, sum(frozen[p][0] for p in inside))
+    adapter = sum(p.numel() * p.element_size() for p in peft.parameters() if p.requires_grad)
+    held = sum(size * share for size, share in frozen.values())
+    return Weights(int(sum(size for size, _ in frozen.values())), round(held), int(largest), adapter)
 
 
 def traced_update(config: Any, model: Any, algo: Any, dtype: torch.dtype, size: Size) -> tuple[int, int]:

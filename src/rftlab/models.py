@@ -125,12 +125,18 @@ def check_adapter(folder: Path, model: Any, *, train: bool) -> None:
             )
 
 
+def decoder_layers(model: Any) -> list[torch.nn.Module]:
+    """The layers of a transformers model, which can recompute their activations and be split over ranks."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 def training_modules(model: Any, cfg: Any) -> list[torch.nn.Module]:
     """The modules that are in training mode inside an update: what recomputes, and what drops of the adapter."""
     from peft.tuners.lora import LoraLayer
-    from transformers.modeling_layers import GradientCheckpointingLayer
 
-    modules = [m for m in model.modules() if cfg.gradient_checkpointing and isinstance(m, GradientCheckpointingLayer)]
+    modules = decoder_layers(model) if cfg.gradient_checkpointing else []
     if cfg.lora.dropout > 0:
         layers = [m for m in model.modules() if isinstance(m, LoraLayer)]
         modules += [part for layer in layers for part in (layer, *layer.lora_dropout.values())]

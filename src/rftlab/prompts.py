@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def model_source(path: str) -> str:
         there = sorted(p.parent.name for p in ASSETS.glob("*/config.json"))
         raise InputError(f"model.path={path}: no such bundled model; bundled are {', '.join(there)}")
     return str(folder)
+
+
+def template_fingerprint(prompt: str) -> str | None:
+    """16 hex digits of the content of a template file; None for ``chat`` and ``plain``."""
+    if prompt in STYLES:
+        return None
+    return hashlib.blake2b(_template(prompt).encode(), digest_size=8).hexdigest()
 
 
 def _template(file: str) -> str:

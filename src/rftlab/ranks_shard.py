@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rftlab.core import InputError
+from rftlab.models import decoder_layers
 
 
 def split(model: Any, device: torch.device, size: int) -> Any:
@@ -20,7 +20,7 @@ def split(model: Any, device: torch.device, size: int) -> Any:
     The base is frozen, so nothing but its weights travels: the adapter's gradient is summed as without sharding.
     """
     body = model.get_base_model().base_model
-    layers = [module for module in body.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers = decoder_layers(body)
     if not layers:
         raise InputError(f"shard=true: {type(body).__name__} has no layers that can be split; give shard=false")
     whole = {p for p in model.parameters() if p.requires_grad}

@@ -202,6 +202,9 @@ class DoctorVerb(_Learning):
 
     algo: Algo = MISSING
     budget: Budget = MISSING
+    launcher: str | None = MISSING
+    num_processes: int | None = MISSING
+    shard: bool = MISSING
 
 
 @dataclass

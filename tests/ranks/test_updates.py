@@ -12,6 +12,8 @@ from ranks.pair import Pair
 sys.path.insert(0, str(Path(__file__).parent))
 from updates import CASES, all_cases, blamed, groups
 
+from rftlab.config import compose
+from rftlab.memory import Load
 from rftlab.update import FEW
 
 NAMES = [*CASES, "dead group", "one row"]
@@ -50,6 +52,13 @@ def test_the_cases_train(results):
 def test_a_split_base_is_not_whole_anywhere(results):
     whole, split = (results[base]["plain"]["elements"] for base in ("whole", "split"))
     assert results["one"]["plain"]["elements"] == whole and split < 0.75 * whole
+
+
+def test_a_rank_holds_the_parameters_that_the_memory_plan_tells(results):
+    for base, ranks in (("whole", 1), ("split", 2)):
+        cfg = compose([])
+        weights = Load(cfg.model, cfg.algo, cfg.engine, device="cpu", ranks=ranks).weights
+        assert weights.held + weights.adapter == 4 * results[base]["plain"]["elements"]
 
 
 @pytest.mark.parametrize("base", ["one", "whole", "split"])
