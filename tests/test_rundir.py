@@ -70,7 +70,7 @@ def test_who_waits_for_a_lock_that_vanishes_gets_a_directory_of_its_own(tmp_path
     assert other.stdout.readline() == "waits\n"  # it has opened the file that goes now
     first.close()
     assert not (tmp_path / "run").exists()
-    said, _ = other.communicate("go\n", timeout=60)
+    said, _ = other.communicate("go\n", timeout=240)
     assert said.startswith(f"process {other.pid} on ") and (tmp_path / "run" / "status.json").is_file()
 
 
@@ -88,6 +88,9 @@ def test_identity_is_kept_over_starts_and_a_stranger_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"pool differ \(abc there, xyz now\)"):
         run.identify(pool="xyz", seed=0)
     assert len(json.loads((tmp_path / "run.json").read_text())["starts"]) == 2
+    assert run.identify(pool="abc", seed=0, added="later")["added"] == "later"
+    with pytest.raises(InputError, match=r"added differ \(later there, other now\)"):
+        run.identify(pool="abc", seed=0, added="other")
 
 
 def test_a_broken_status_reads_as_none(tmp_path):

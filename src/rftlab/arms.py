@@ -17,7 +17,12 @@ from rftlab.runs import RunState
 Flat = dict[str, Any]
 """Dotted keys to values; a key that is null is left out, as one that a configuration does not have."""
 
-IDENTITY = {"pool": ("dataset",), "pool_arrays": ("dataset", "references"), "precision": ("model", "engine")}
+IDENTITY = {
+    "pool": ("dataset",),
+    "pool_arrays": ("dataset", "references"),
+    "precision": ("model", "engine"),
+    "prompt_template": ("model",),
+}
 """Facts of ``run.json`` that have to be equal, and the keys that explain a difference when they are compared."""
 
 

@@ -98,14 +98,7 @@ class Run:
     def start(self, lab: Lab) -> None:
         """Identity, records, and the newest complete checkpoint if there is one."""
         config = OmegaConf.to_container(self.cfg, resolve=True)
-        identity = self.dir.identify(
-            fingerprint=self.path.parent.name,
-            seed=self.cfg.seed,
-            pool=lab.dataset.train.fingerprint,
-            pool_arrays=lab.dataset.train.arrays_fingerprint,
-            eval_pool=lab.dataset.eval.fingerprint,
-            precision=lab.learner.precision,
-        )
+        identity = self.dir.identify(fingerprint=self.path.parent.name, seed=self.cfg.seed, **lab.facts())
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
         self.tracker = Tracker(self.path, self.cfg.tracking, config=config, identity=identity, warn=self.console.note)
         self.ledger.reference_rollouts = lab.sampler.reference_rollouts()

@@ -103,7 +103,7 @@ class RunDir:
         write_atomic(self.path / "status.json", json.dumps(status) + "\n")
 
     def identify(self, **facts: Any) -> dict[str, Any]:
-        """Writes ``run.json`` once; on a later start adds to its ``starts`` and keeps the rest."""
+        """Writes ``run.json`` once; on a later start adds to its ``starts``, and facts that it does not have yet."""
         path = self.path / "run.json"
         start = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -113,8 +113,8 @@ class RunDir:
             "python": platform.python_version(),
         }
         try:
-            identity = json.loads(path.read_text()) if path.is_file() else {**facts, "starts": []}
-        except ValueError as error:
+            identity = {**facts, "starts": [], **(json.loads(path.read_text()) if path.is_file() else {})}
+        except (ValueError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it, or the whole run directory") from error
         different = [k for k, v in facts.items() if identity.get(k) != v]
         if different:
