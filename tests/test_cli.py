@@ -82,6 +82,15 @@ WRONG = [
     (["train", "sampler=bots", "sampler.lamda=2"], "did you mean sampler.selector.lam?"),
     (["train", "sead=1"], "did you mean seed?"),
     (["train", "references.weak=a.jsonl"], "+references.weak=a.jsonl"),
+    (
+        ["train", "--dry-run", "model.template_options.mood=calm"],
+        "model.template_options has no mood yet: add it by +model.template_options.mood=calm",
+    ),
+    (
+        ["validate", "dataset=reasoning_gym", "dataset.families.gcd.weight=2"],
+        "dataset.families has no gcd.weight yet: add it by +dataset.families.gcd.weight=2",
+    ),
+    (["train", "dataset.filter.level=2"], "dataset.filter.level: no such key"),
     (["validate", "out=''"], "out is empty"),
     (["validate", "out=/"], "out=/ is a folder"),
     (["validate", "out=/proc/x"], "out=/proc/x cannot be written"),

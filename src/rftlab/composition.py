@@ -30,7 +30,11 @@ PLUGINS = {
 LAUNCHER = ("hydra.launcher.n_jobs", "hydra.launcher.gpus", "hydra.launcher.fail_fast")
 """Options of ``hydra/launcher=local``."""
 
-NAMED = ("references", "replace")
+NAMED = (
+    *("references", "replace", "model.template_options", "verifier.check.extra"),
+    *(f"dataset.{name}" for name in ("references", "reference_samples", "hub", "filter")),
+    *(f"dataset.{name}" for name in ("families", "parts", "eval_parts")),
+)
 """Mappings whose keys are names of the user's."""
 
 
@@ -88,7 +92,7 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
     if isinstance(exc, OverrideParseException):
         return f"{exc.override}: not an override, wanted KEY=VALUE ({first_line(text)})"
     if found := re.search(r"Could not override '([^']+)'", text):
-        return _to_add(found[1], args) or _no_such(found[1], verb, args, extra)
+        return _to_add(found[1], verb, args, extra) or _no_such(found[1], verb, args, extra)
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         plugins = re.findall(r"^\t(\S+)$", text, re.M) if found[1].startswith("hydra/") else []
         return _no_such_option(found[1], found[2], sorted({*listing.options(found[1], extra), *plugins}))
@@ -105,16 +109,17 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
     return f"{first_line(text)}" + (f": {first_line(str(cause))}" if cause else "")
 
 
-def _to_add(key: str, args: Sequence[str]) -> str | None:
-    """What adds a name to a mapping that has none by itself; None where ``key`` is no such mapping."""
-    top, _, name = key.partition(".")
-    if top not in NAMED:
+def _to_add(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) -> str | None:
+    """What adds a name to a mapping that lacks it; None where ``key`` is in no such mapping."""
+    mapping = next((each for each in NAMED if f"{key}.".startswith(f"{each}.")), None)
+    if mapping is None or mapping not in _known(verb, args, extra):
         return None
+    name = key[len(mapping) + 1 :]
     value = next((arg.partition("=")[2] for arg in args if arg.partition("=")[0] == key), "…")
     if not name:  # replace={limit: 5}
         pair = re.match(r"\{\s*([\w.]+)\s*:\s*([^,{}\[\]]+)", value)
         name, value = (pair[1], pair[2].strip()) if pair else ("KEY", "…")
-    return f"{top} has no {name} yet: add it by +{top}.{name}={value}"
+    return f"{mapping} has no {name} yet: add it by +{mapping}.{name}={value}"
 
 
 def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) -> str:
@@ -126,12 +131,17 @@ def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) ->
         return f"{key}: no such group; {hint}"
     if key.startswith("hydra.launcher.") and not any(arg.startswith("hydra/launcher=") for arg in args):
         return unknown_key(key, LAUNCHER)
+    return unknown_key(key, _known(verb, args, extra))
+
+
+def _known(verb: str, args: Sequence[str], extra: Sequence[Path]) -> list[str]:
+    """The keys that there are with the groups that ``args`` choose."""
+    groups = listing.groups(extra)
     chosen = [arg for arg in args if arg.partition("=")[0].lstrip("+") in groups and "," not in arg]
     try:
-        known = keys(compose(chosen, verb=verb, config_dir=extra[0] if extra else None))
+        return keys(compose(chosen, verb=verb, config_dir=extra[0] if extra else None))
     except Exception:  # another override is wrong as well: the defaults still name most keys
-        known = keys(compose(verb=verb))
-    return unknown_key(key, known)
+        return keys(compose(verb=verb))
 
 
 def _no_such_option(group: str, name: str, options: Iterable[str]) -> str:
