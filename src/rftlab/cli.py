@@ -150,7 +150,7 @@ def compose_and_run(name: str, args: list[str]) -> int:
     import hydra
 
     from rftlab.composition import explained, options_first
-    from rftlab.sweep import Sweep, objective, seeks
+    from rftlab.sweep_cells import Sweep, objective, seeks
 
     dry = "--dry-run" in args
     args = options_first(name, [arg for arg in args if arg != "--dry-run"])
@@ -278,7 +278,7 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb(hydra_verb("doctor"), "doctor [KEY=VALUE …]", "this machine, and whether the engine is honest"),
     "runs": Verb(runs_verb, "runs [DIR] [--watch]", "how the runs under a folder stand: state, step, accuracy, ETA"),
     "compare": Verb(compare_verb, "compare DIR … [--by KEY]", "the arms of a sweep against a baseline: who is better?"),
-    "report": Verb(report_verb, "report RUN [--out DIR]", "the page of one run: HTML, Markdown, figures"),
+    "report": Verb(report_verb, "report RUN [out=DIR]", "the page of one run: HTML, Markdown, figures"),
     "show": Verb(show_verb, "show RUN [--step N] [--task ID] …", "completions of a run, their verdicts and advantages"),
     "dashboard": Verb(dashboard_verb, "dashboard [--project NAME]", "a W&B workspace: a file, and sent with a key"),
     "sync": Verb(sync_verb, "sync [DIR]", "sends the runs that W&B kept offline"),
@@ -286,5 +286,5 @@ VERBS: dict[str, Verb] = {
     "datasets": Verb(listing_verb("dataset"), "datasets [NAME]", "the datasets, or everything about one"),
     "verifiers": Verb(listing_verb("verifier"), "verifiers [NAME]", "the verifiers, or everything about one"),
     "models": Verb(listing_verb("model"), "models [NAME]", "the models, or everything about one"),
-    "export": Verb(export, "export RUN [--merge] [--out DIR]", "an adapter or a merged model that transformers loads"),
+    "export": Verb(export, "export RUN [--merge] [out=DIR]", "an adapter or a merged model that transformers loads"),
 }

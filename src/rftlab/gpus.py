@@ -16,8 +16,8 @@ def slots(n_jobs: Any, gpus: Any, jobs: int, cfg: Any) -> list[str | None]:
     """The places for jobs, each with its GPU or None.
 
     Args:
-        n_jobs: How many; None = one a GPU, without GPUs one for every ``cfg.threads`` cores, and for several ranks as
-            many times that. Never more than ``jobs``.
+        n_jobs: How many; None = one a GPU, without GPUs one for every ``cfg.threads`` cores (1 where a verb has no such
+            key), and for several ranks as many times that. Never more than ``jobs``.
         gpus: A list (indices, UUIDs, "0,1" for a pair) whose members the places get in turn; "auto" = what is here, a
             GPU for each rank of a job.
         jobs: How many jobs there are.
@@ -40,7 +40,7 @@ def slots(n_jobs: Any, gpus: Any, jobs: int, cfg: Any) -> list[str | None]:
     else:
         raise InputError(f"hydra.launcher.gpus={gpus}: wanted auto or a list, as in hydra.launcher.gpus=[0,1]")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    places = n_jobs or len(devices) or max(1, cores // max(1, int(cfg.threads) * ranks))
+    places = n_jobs or len(devices) or max(1, cores // max(1, int(OmegaConf.select(cfg, "threads") or 1) * ranks))
     return [devices[i % len(devices)] if devices else None for i in range(max(1, min(places, jobs)))]
 
 

@@ -175,10 +175,11 @@ def held(folder: str) -> bool:
 
     A job of a sweep holds ``console.log`` from the moment that it is started, every run ``.lock`` while it is open.
     """
-    return any(_locked(f"{folder}/{name}") for name in (".lock", "console.log"))
+    return any(locked(f"{folder}/{name}") for name in (".lock", "console.log"))
 
 
-def _locked(file: str) -> bool:
+def locked(file: str) -> bool:
+    """Whether a process holds the file's lock."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except OSError:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 from rftlab import runs
 from rftlab.runs import RunState
+from rftlab.sweep_plan import Waiting, waiting
 from rftlab.terminal import duration, say
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from rftlab.sweep import Sweep
+    from rftlab.sweep_cells import Sweep
 
-STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "stopped": "yellow", "failed": "red"}
+STYLES = {"done": "green", "running": "cyan", "stale": "yellow", "stopped": "yellow", "failed": "red", "waiting": "dim"}
 NUMBERS = ("step", "accuracy", "ETA", "objective", "time")
 """Columns that are set to the right."""
 BELOW = 3
@@ -39,7 +40,7 @@ def main(folder: Path, watch: bool, as_json: bool, every: float = 2.0) -> int:
     elif watch and (console := Console()).is_terminal:
         live_view(console, folder, every)
     else:
-        print("\n".join(view(folder, runs.find(folder))))
+        print("\n".join(view(folder, runs.find(folder), waiting(folder))))
     return 0
 
 
@@ -50,9 +51,10 @@ def live_view(console: Console, folder: Path, every: float) -> None:
     try:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                found = runs.find(folder)
-                groups = len({run.group for run in found})
-                live.update(coloured(view(folder, found, console.height - 2 * groups - BELOW)), refresh=True)
+                found, sweeps = runs.find(folder), waiting(folder)
+                groups = len({run.group for run in found}) + len(sweeps)
+                lines = view(folder, found, sweeps, console.height - 2 * groups - BELOW)
+                live.update(coloured(lines), refresh=True)
                 time.sleep(every)
     except KeyboardInterrupt:
         pass
@@ -69,9 +71,12 @@ def coloured(lines: Sequence[str]) -> Text:
     return text
 
 
-def view(folder: Path, found: Sequence[RunState], rows: int | None = None) -> list[str]:
-    """A table for each experiment and a line of counts, as lines. At most ``rows`` runs; None = all."""
-    if not found:
+def view(folder: Path, found: Sequence[RunState], sweeps: Sequence[Waiting] = (), rows: int | None = None) -> list[str]:
+    """A table for each experiment, one for the jobs that each sweep has not come to, and a line of counts, as lines.
+
+    At most ``rows`` runs and jobs; None = all.
+    """
+    if not found and not sweeps:
         return [f"no runs in {folder}"]
     shown = {run.path for run in sorted(found, key=lambda run: ORDER[run.state])[: rows and max(1, rows)]}
     lines = []
@@ -79,9 +84,23 @@ def view(folder: Path, found: Sequence[RunState], rows: int | None = None) -> li
         table = [row(run) for run in members if run.path in shown]
         if table:
             lines += [name, *aligned(("  run", "state", "step", "accuracy", "ETA", ""), table)]
-    if hidden := len(found) - len(shown):
+    hidden = len(found) - len(shown)
+    for sweep in sweeps:
+        free = None if rows is None else max(0, rows - len(shown))  # the same for each: two sweeps here are rare
+        if table := [(f"  {job}", "waiting") for job in sweep.jobs[:free]]:
+            lines += [f"{sweep.folder.name}, not begun", *aligned(("  job", "state"), table)]
+        hidden += len(sweep.jobs) - len(table)
+    if hidden:
         lines.append(f"and {hidden:,} more")
-    return [*lines, counts([run.state for run in found])]
+    return [*lines, totals(found, sweeps)]
+
+
+def totals(found: Sequence[RunState], sweeps: Sequence[Waiting]) -> str:
+    """The line of counts, and about how long the sweeps at work have still to go."""
+    states = [run.state for run in found] + ["waiting" for sweep in sweeps for _ in sweep.jobs]
+    left = [sweep.seconds_left(found) for sweep in sweeps]
+    known = [seconds for seconds in left if seconds is not None]
+    return counts(states) + (f"; about {duration(max(known))} to go" if left and len(known) == len(left) else "")
 
 
 def row(run: RunState) -> tuple[str, ...]:
@@ -105,7 +124,7 @@ def sweep_table(sweep: Sweep) -> None:
         (
             cell.label,
             cell.outcome,
-            *progress(runs.read(cell.path) if cell.path is not None else None),
+            *progress(runs.read(cell.run) if cell.run is not None else None),
             *(["" if cell.objective is None else f"{cell.objective:.4f}"] if measured else []),
             "" if cell.seconds is None else duration(cell.seconds),
             cell.reason,

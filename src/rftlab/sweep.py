@@ -10,71 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from rftlab import runs
-from rftlab.config import LENGTH, run_dir, schedule_reads_progress
+from rftlab.config import LENGTH
 from rftlab.core import InputError
 from rftlab.signals import Stopped, Stopper
+from rftlab.sweep_cells import Cell, Sweep, place
+from rftlab.sweep_plan import Plan
 from rftlab.terminal import duration, say
 
 POLL = 0.05
 """Seconds between two looks at the processes."""
-
-
-@dataclass
-class Cell:
-    """A job of a sweep and what became of it."""
-
-    number: int
-    overrides: list[str]
-    label: str
-    """The overrides in which it differs from the command line of the sweep."""
-    cfg: Any
-    path: Path | None = None
-    """Its run's directory; None while the configuration names none."""
-    outcome: str = "not begun"
-    """done, done before, failed, stopped, elsewhere (another process works at it), not begun."""
-    reason: str = ""
-    seconds: float | None = None
-    objective: float | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether it is not done. Its own failure or not: the sweep lacks it."""
-        return not self.outcome.startswith("done")
-
-
-@dataclass
-class Sweep:
-    """What the command line and the launcher tell each other: through the task function, as Hydra has no other way."""
-
-    dry: bool = False
-    cells: list[Cell] = field(default_factory=list)
-    """Of all batches."""
-
-    @property
-    def failed(self) -> int:
-        return sum(cell.failed for cell in self.cells)
-
-
-def seeks(hydra_cfg: Any) -> bool:
-    """Whether the sweeper looks for the best run, so that a run must have an objective."""
-    return "BasicSweeper" not in hydra_cfg.sweeper._target_
-
-
-def objective(cfg: Any) -> float:
-    """What a sweeper makes as large as it can: of the run of ``cfg``, accuracy over the rollouts generated.
-
-    Raises ``InputError`` if the run has none.
-    """
-    from rftlab.compare import objective
-
-    return float(objective(run_dir(cfg, schedule_reads_progress(cfg))))
 
 
 @dataclass
@@ -96,6 +46,7 @@ class Pool:
         slots: What each place gets as ``CUDA_VISIBLE_DEVICES``; None leaves the variable alone.
         fail_fast: Begin nothing more once a cell has failed.
         total: How many cells there will be, if that is known.
+        plan: Where it is noted what is still to do.
         options: What stands on every job's command line beside its overrides.
         measure: Gives the number of a finished cell that goes back to the sweeper, from its configuration.
     """
@@ -106,11 +57,12 @@ class Pool:
         slots: Sequence[str | None],
         fail_fast: bool,
         total: int | None,
+        plan: Plan,
         options: list[str],
         measure: Callable[[Any], float] | None,
     ) -> None:
         self.free, self.fail_fast, self.total = list(slots), fail_fast, total
-        self.options, self.measure = options, measure
+        self.plan, self.options, self.measure = plan, options, measure
         self.jobs: list[Job] = []
         self.asked = False
         """Whether the jobs were asked to stop."""
@@ -126,14 +78,14 @@ class Pool:
         self._lifeline = lifeline
         with Stopper() as stopper:
             try:
-                for cell in cells:
+                for i, cell in enumerate(cells):
                     seen.append(cell)
                     sweep.cells.append(cell)
-                    if not self._locate(cell):
-                        continue
-                    self._wait_for(lambda: bool(self.free), stopper)
-                    if not self._given_up(seen):
-                        self._begin(cell)
+                    if self._locate(cell):
+                        self._wait_for(lambda: bool(self.free), stopper)
+                        if not self._given_up(seen):
+                            self._begin(cell)
+                    self.plan.looked_at(i)
                 self._wait_for(lambda: not self.jobs, stopper)
                 self._look_again(seen, stopper)
             except Stopped as signalled:
@@ -161,10 +113,12 @@ class Pool:
     def _locate(self, cell: Cell) -> bool:
         """Finds the cell's run; whether there is something to do."""
         try:
-            cell.path = run_dir(cell.cfg, schedule_reads_progress(cell.cfg))
+            cell.path = place(cell)
         except InputError as error:
             self._end(cell, "failed", f"rftlab: {error}")
             return False
+        if cell.run is None:
+            return True
         run = runs.read(cell.path)
         if run.finished and run.length == {key: OmegaConf.select(cell.cfg, key) for key in LENGTH}:
             self._measure(cell, "done before")
@@ -176,9 +130,9 @@ class Pool:
 
     def _begin(self, cell: Cell) -> None:
         assert cell.path is not None
-        command = [sys.executable, "-m", "rftlab.lifeline", str(self._lifeline), "train", *cell.overrides]
+        command = [sys.executable, "-m", "rftlab.lifeline", str(self._lifeline), cell.verb, *cell.overrides]
         environment = {  # one thread and no spinning, so that jobs beside each other do not starve
-            "OMP_NUM_THREADS": str(cell.cfg.threads),
+            "OMP_NUM_THREADS": str(cell.cfg.get("threads", 1)),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
             **os.environ,
@@ -190,7 +144,7 @@ class Pool:
             cell.path.mkdir(parents=True, exist_ok=True)
             with open(cell.path / "console.log", "ab", buffering=0) as log, open(log.name, "ab") as claim:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the job keeps it: seen as running from here on
-                log.write(f"\n$ rftlab train {shlex.join(cell.overrides)}\n".encode())
+                log.write(f"\n$ rftlab {cell.verb} {shlex.join(cell.overrides)}\n".encode())
                 offset = log.tell()
                 process = subprocess.Popen(
                     [*command, *self.options],
@@ -228,6 +182,7 @@ class Pool:
             cell, code = job.cell, job.process.returncode
             cell.seconds = time.monotonic() - job.began
             if code == 0:
+                self.plan.took(cell.seconds)
                 self._measure(cell, "done")
             elif code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
                 self._end(cell, "stopped", _last_words(job))
@@ -236,6 +191,8 @@ class Pool:
             else:
                 how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
                 self._end(cell, "failed", f"{how}: {_last_words(job)}")
+            if cell.run is None:  # its result is what it prints, and is wanted here
+                say(_console(job).decode(errors="replace").rstrip())
 
     def _measure(self, cell: Cell, outcome: str) -> None:
         cell.outcome = outcome
@@ -253,8 +210,8 @@ class Pool:
         parts = [f"{self._place(cell)} {outcome:<7} {cell.label}"]
         if cell.seconds is not None:
             parts.append(duration(cell.seconds))
-        if not cell.failed and cell.path is not None:
-            accuracy = runs.last_accuracy(str(cell.path))
+        if not cell.failed and cell.run is not None:
+            accuracy = runs.last_accuracy(str(cell.run))
             parts += [f"accuracy {accuracy:.3f}"] if accuracy is not None else []
             parts += [f"objective {cell.objective:.4f}"] if cell.objective is not None else []
         if reason:
@@ -284,9 +241,14 @@ class Pool:
             job.process.wait()
 
 
-def _last_words(job: Job) -> str:
-    """What a job has written last to its console."""
+def _console(job: Job) -> bytes:
+    """What a job has written to its console."""
     assert job.cell.path is not None
     with open(job.cell.path / "console.log", "rb") as log:
         log.seek(job.offset)
-        return runs.last_words(log.read())
+        return log.read()
+
+
+def _last_words(job: Job) -> str:
+    """The last of it."""
+    return runs.last_words(_console(job))

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 OWN = ("hydra.mode", "hydra.launcher", "hydra/launcher", "hydra.sweep", "hydra/sweep", "hydra.job.name")
 """Overrides of Hydra's own that speak of the sweep and not of a job."""
 
 
 class LocalLauncher(Launcher):
-    """Runs each job as ``rftlab train OVERRIDES`` in a process of its own.
+    """Runs each job as ``rftlab VERB OVERRIDES`` in a process of its own.
 
     Args:
         n_jobs: Jobs at once; None = as many as there are GPUs, else cores divided by ``threads``.
@@ -31,6 +33,7 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config
+        HydraConfig.instance().set_config(config.copy())  # a mixture asks it for the folder of the user's own parts
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs. ``JobReturn.return_value`` is the run's objective where the sweeper seeks the best one."""
@@ -42,37 +45,44 @@ class LocalLauncher(Launcher):
             raise InputError(f"hydra.launcher.fail_fast={self.fail_fast}: wanted true or false")
         if self.task.sweep.dry:
             return [self._here(list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
-        from rftlab import ranks_launch, sweep
+        from rftlab import ranks_launch, sweep, sweep_cells, sweep_plan
         from rftlab.gpus import slots
 
         if ranks_launch.inside:
             raise InputError(
                 "a sweep starts its jobs' ranks itself: leave the launcher in front out, and give launcher=accelerate"
             )
-        if self.config.hydra.job.name != "train":
-            raise InputError("hydra/launcher=local is for rftlab train; leave it out")
-        seeks = sweep.seeks(self.config.hydra)
-        pool = sweep.Pool(
-            slots=slots(self.n_jobs, self.gpus, len(job_overrides), self.config),
-            fail_fast=self.fail_fast,
-            total=None if seeks else len(job_overrides),
-            options=job_options(self.config.hydra),
-            measure=sweep.objective if seeks else None,
-        )
-        cells = pool.run(self._cells(job_overrides, initial_job_idx), self.task.sweep)
+        verb, seeks = self.config.hydra.job.name, sweep_cells.seeks(self.config.hydra)
+        if seeks and verb != "train":
+            raise InputError(f"rftlab {verb} has no objective: a search is for rftlab train")
+        places = slots(self.n_jobs, self.gpus, len(job_overrides), self.config)
+        labels = [self._label(overrides) for overrides in job_overrides]
+        with sweep_plan.Plan(Path(self.config.outputs_dir) / self.config.name, labels, len(places)) as plan:
+            pool = sweep.Pool(
+                slots=places,
+                fail_fast=self.fail_fast,
+                total=None if seeks else len(job_overrides),
+                plan=plan,
+                options=job_options(self.config.hydra),
+                measure=sweep_cells.objective if seeks else None,
+            )
+            cells = pool.run(self._cells(job_overrides, labels, initial_job_idx), self.task.sweep)
         return [_job_return(cell, seeks) for cell in cells]
 
-    def _cells(self, job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[Any]:
-        """The jobs as cells, each composed (a tenth of a second) when it is its turn."""
-        from rftlab.sweep import Cell
+    def _label(self, overrides: Sequence[str]) -> str:
+        typed: Any = OmegaConf.to_container(self.config.hydra.overrides.task, resolve=False)
+        common = {_plain(override) for override in typed}
+        return " ".join([o for o in overrides if _plain(o) not in common] or overrides)
 
-        common = set(self.config.hydra.overrides.task)
+    def _cells(self, job_overrides: Sequence[Sequence[str]], labels: Sequence[str], first: int) -> Iterator[Any]:
+        """The jobs as cells, each composed (a tenth of a second) when it is its turn."""
+        from rftlab.sweep_cells import Cell
+
         for i, overrides in enumerate(map(list, job_overrides)):
-            label = " ".join([o for o in overrides if o not in common] or overrides)
             config = self._compose(overrides, first + i)
             with open_dict(config):
                 del config["hydra"]
-            yield Cell(first + i, overrides, label, config)
+            yield Cell(first + i, overrides, labels[i], config, self.config.hydra.job.name)
 
     def _compose(self, overrides: list[str], number: int) -> DictConfig:
         config = self.context.config_loader.load_sweep_config(self.config, overrides)
@@ -91,13 +101,18 @@ class LocalLauncher(Launcher):
         )
 
 
+def _plain(override: str) -> str:
+    """Without what the sweeper adds when it writes an override anew: ``out=${name}`` becomes ``out=$\\{name\\}``."""
+    return override.translate(str.maketrans("", "", "\\'\""))
+
+
 def job_options(hydra: Any) -> list[str]:
     """What stands on a job's command line beside its overrides: where configurations are found, that it is one run."""
     options = []
     for source in hydra.runtime.config_sources:
         if source.provider == "command-line":
             options += ["--config-dir", source.path]
-    if (name := hydra.job.config_name) != "train":
+    if (name := hydra.job.config_name) != hydra.job.name:
         options += ["--config-name", name]
     kept = [o for o in hydra.overrides.hydra if not o.lstrip("+~").startswith(OWN)]
     return [*options, *kept, "hydra.mode=RUN"]
@@ -107,7 +122,7 @@ def _job_return(cell: Any, seeks: bool) -> JobReturn:
     """What the sweeper gets. Without an objective a failure is not raised: that would end the sweep after a batch."""
     from rftlab.cli import JobFailed
 
-    done = JobReturn(overrides=cell.overrides, cfg=cell.cfg, working_dir=os.getcwd(), task_name="train")
+    done = JobReturn(overrides=cell.overrides, cfg=cell.cfg, working_dir=os.getcwd(), task_name=cell.verb)
     done.status = JobStatus.FAILED if cell.failed and seeks else JobStatus.COMPLETED
     done.return_value = JobFailed(1) if cell.failed and seeks else cell.objective
     return done
