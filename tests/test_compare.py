@@ -145,7 +145,7 @@ def test_a_place_that_takes_no_page_is_one_line_before_anything_is_measured(
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     out = tmp_path / place
-    assert cli.main([verb, str(tmp_path / "no such runs"), "--out", str(out)]) == 2
+    assert cli.main([verb, str(tmp_path / "no such runs"), f"out={out}"]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"rftlab: cannot write to {out} (") and err.count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link"]
@@ -248,7 +248,7 @@ def test_curves_are_means_over_seeds_on_a_common_grid(tmp_path: Path) -> None:
 
 def test_the_file_holds_no_nan_and_the_verb_writes_all_three(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     grid(tmp_path, {"uniform": 0.1, "bots": 0.3}, range(3))
-    assert cli.main(["compare", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert cli.main(["compare", str(tmp_path), f"out={tmp_path / 'out'}"]) == 0
     said = json.loads((tmp_path / "out" / "compare.json").read_text(), parse_constant=pytest.fail)
     assert [arm["label"] for arm in said["arms"]] == ["uniform", "bots"]
     assert said["arms"][1]["against"]["verdict"] in (tmp_path / "out" / "compare.md").read_text()

@@ -54,7 +54,18 @@ def evaluation(answers, **cfg):
     n = len(tasks)
     pool = TaskPool(tasks, category=np.arange(n) % 2, categories=("even", "odd"), level=np.arange(n) // 2 * 1.0)
     options = SimpleNamespace(
-        **({"limit": None, "samples": 4, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "seed": 7} | cfg)
+        **(
+            {
+                "limit": None,
+                "samples": 4,
+                "temperature": 1.0,
+                "top_p": 1.0,
+                "top_k": 0,
+                "seed": 7,
+                "save_completions": 3,
+            }
+            | cfg
+        )
     )
     with VerifierPool(Script()) as verifier:
         return Evaluator(pool, verifier, options, 24).run(Replay())
@@ -76,3 +87,15 @@ def test_accuracy_is_the_mean_over_tasks_and_faults_are_no_trials():
 def test_limit_takes_the_first_tasks():
     found = evaluation(["1111", "0000", "1111"], limit=2)
     assert found.metrics["eval/accuracy"] == 0.5 and found.rollouts == 8
+
+
+def test_so_many_completions_are_kept_as_the_key_says_one_of_each_task_in_turn():
+    answers = ["1?00", "f100", "0011"]
+    kept = evaluation(answers).completions
+    assert [(row["task"], row["text"], row["status"]) for row in kept] == [
+        ("0", "1", "ok"), ("1", "f", "fault"), ("2", "0", "ok"),
+    ]  # fmt: skip
+    assert all(row["advantage"] is None and row["step"] == 0 for row in kept)
+    assert [row["text"] for row in evaluation(answers, save_completions=4).completions][3] == "?"
+    assert len(evaluation(answers, save_completions=-1).completions) == 12
+    assert evaluation(answers, save_completions=0).completions == []

@@ -1,10 +1,12 @@
 """What a step has shown, on groups made by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from rftlab.core import Completion, Finish, Group, Pick, Purpose, Status, Task, Verdict
-from rftlab.measure import completion_rows, group_rows, step_metrics
+from rftlab.measure import completion_rows, group_rows, meta_hash, step_metrics
 
 
 def group(index: int, passes: str, purpose=Purpose.TRAIN) -> Group:
@@ -98,3 +100,25 @@ def test_kept_completions_go_round_the_groups_first():
     texts = [row["text"] for row in completion_rows(GENERATED, 7)]
     assert texts == ["10", "00", "10", "f0", "t0", "00", "11"]
     assert len(completion_rows(GENERATED, -1)) == 24
+
+
+def test_kept_completions_hold_the_advantages_that_they_were_trained_with():
+    again = GENERATED[4].extended(GENERATED[4])  # the records' own copy of a group that grew
+    carried = dataclasses.replace(GENERATED[0], step=4)  # of the task of a group of this step, and not that group
+    probe = GENERATED[5]
+    batch = [(again, Pick(4, np.array([2, 6]))), (carried, Pick(0, np.arange(4)))]
+    batch += [(dataclasses.replace(probe, purpose=Purpose.TRAIN), Pick(5, np.array([0])))]
+    advantages = {4: np.array([0.5, -0.5]), 0: np.arange(4.0), 5: np.array([9.0])}
+    generated = [*GENERATED[:4], GENERATED[4].extended(GENERATED[4]), probe]
+    rows = completion_rows(generated, -1, batch, advantages)
+    told = [row["advantage"] for row in rows if row["task"] == "id4"]
+    assert told == [None, None, 0.5, None, None, None, -0.5, None]
+    assert all(row["advantage"] is None for row in rows if row["task"] != "id4")
+
+
+def test_the_hash_of_a_tasks_other_columns_is_that_of_what_a_verifier_reads():
+    def of(**meta):
+        return meta_hash(Task("x", 0, (), "a", meta))
+
+    assert of(tests=["1"], row="a.jsonl:1") == of(row="a.jsonl:9", tests=["1"]) != of(tests=["2"])
+    assert of(tolerance=0.1) != of() == of(row="b") and len(of(odd={1, 2})) == 8

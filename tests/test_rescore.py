@@ -158,3 +158,34 @@ def test_a_number_names_a_file_as_well(run: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     assert cli.main(["rescore", str(run), "verifier=exact", "out=5"]) == 0
     assert (tmp_path / "5.json").is_file() and (tmp_path / "5.jsonl").is_file()
+
+
+def test_tasks_whose_other_columns_have_changed_are_counted_and_graded_by_the_present_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(words: tuple[str, ...]) -> None:
+        rows = ({"prompt": f"q{i}", "answer": "1", "words": word} for i, word in enumerate(words))
+        (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    (tmp_path / "judge.py").write_text("def says(text, task):\n    return task.meta['words'] == 'good'\n")
+    judge = ["verifier=python", f"verifier.check.function='{tmp_path}/judge.py:says'"]
+    mine = ["dataset=file", f"dataset.path={tmp_path}/mine.jsonl", *judge]
+    write(("good",) * 20)
+    run = loop.train(compose([*SIM[:-1], *mine, f"outputs_dir={tmp_path}/outputs", "tracking.save_completions=-1"]))
+    assert cli.main(["rescore", str(run), *judge]) == 0
+    found, rows = result(run / "rescore" / "python")
+    assert found["other_meta"] == [] and found["unknown_meta"] == 0
+    assert "other columns" not in capsys.readouterr().out
+
+    write(("bad",) * 20)
+    assert cli.main(["rescore", str(run), *judge]) == 0
+    found, rows = result(run / "rescore" / "python")
+    seen = {row["task"] for row in rows}
+    assert set(found["other_meta"]) == seen and not any(row["passed"] for row in rows)
+    assert f"{len(seen)} tasks have other columns beside the answer than in the run" in capsys.readouterr().out
+
+    for file in (run / "completions").glob("*.jsonl"):  # as an older version has left them
+        old = [json.loads(line) for line in file.read_text().splitlines()]
+        file.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "meta"}) + "\n" for row in old))
+    assert cli.main(["rescore", str(run), *judge]) == 0
+    assert f"of {len(seen)} tasks the run does not say" in capsys.readouterr().out

@@ -64,7 +64,8 @@ def record(path: Path) -> dict:
         {k: v for k, v in row.items() if not k.startswith(("time/", "rate/")) and k != "ledger/seconds"}
         for row in read_jsonl(path / "metrics.jsonl")
     ]
-    files = {p.name: p.read_bytes() for folder in ("evals", "completions") for p in (path / folder).iterdir()}
+    folders = ("evals", "eval_completions", "completions")
+    files = {f"{folder}/{p.name}": p.read_bytes() for folder in folders for p in (path / folder).glob("step_*")}
     weights = {name: load_file(path / "adapters" / name / "adapter_model.safetensors") for name in ("best", "last")}
     flat = {f"{name}/{k}": v.tobytes() for name, tensors in weights.items() for k, v in tensors.items()}
     return {"rows": rows, "groups": (path / "groups.jsonl").read_bytes(), "files": files, "weights": flat}

@@ -82,18 +82,20 @@ def test_completions_on_disk_are_capped(tmp_path: Path) -> None:
 
 def test_cut_leaves_what_a_run_resumed_after_that_step_has_seen(tmp_path: Path) -> None:
     t = tracker(tmp_path)
-    (tmp_path / "evals").mkdir()
+    for folder in ("evals", "eval_completions"):
+        (tmp_path / folder).mkdir()
     for step in range(5):
         t.log({"step": float(step)})
         t.groups([{"step": step, "task": "a", "wins": 1, "trials": 2}])
         t.completions(step, [{"text": "x"}])
-        (tmp_path / "evals" / f"step_{step:06d}.jsonl").write_text("{}\n")
+        for folder in ("evals", "eval_completions"):
+            (tmp_path / folder / f"step_{step:06d}.jsonl").write_text("{}\n")
     t.close("failed")
     again = tracker(tmp_path)
     again.cut(2)
     assert [r["step"] for r in again.rows()] == [0, 1], "the row of step 2 is logged again"
     assert [r["step"] for r in read_jsonl(tmp_path / "groups.jsonl")] == [0, 1, 2]
-    for folder in ("completions", "evals"):
+    for folder in ("completions", "evals", "eval_completions"):
         assert sorted(f.stem for f in (tmp_path / folder).iterdir()) == [f"step_{i:06d}" for i in range(3)]
     again.log({"step": 2.0})
     assert [r["step"] for r in again.rows()] == [0, 1, 2]

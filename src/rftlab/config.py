@@ -25,6 +25,7 @@ from rftlab.listing import conf_dir
 from rftlab.nearest import unknown_key
 from rftlab.schema import SCHEMAS
 from rftlab.targets import check_options, find
+from rftlab.verifiers import by_source
 
 if TYPE_CHECKING:
     from rftlab.datasets.base import Dataset
@@ -73,7 +74,7 @@ RULES: list[_Rule] = [
     *_at_least(1, "panel.rollouts", "rollouts", "tasks_at_once", "num_processes"),
     *_at_least(0, "algo.warmup_rollouts", "algo.weight_decay", "algo.clip_high"),
     *_above(0, "verifier.pool.deadline", "verifier.pool.memory_gib"),
-    *_at_least(-1, "tracking.save_completions"),
+    *_at_least(-1, "tracking.save_completions", "eval.save_completions"),
     *_above(
         0, "budget.seconds", "algo.max_grad_norm", "algo.max_logp_gap", "model.lora.alpha", "tracking.init_timeout"
     ),
@@ -170,6 +171,8 @@ def _typed(cfg: DictConfig, verb: str) -> DictConfig:
     assert isinstance(typed, DictConfig)
     if missing := sorted(OmegaConf.missing_keys(typed)):
         raise InputError(f"{missing[0]} has no value: give {missing[0]}=…")
+    if OmegaConf.is_dict(grader := typed.verifier.check):
+        by_source.fill_in(grader)
     return typed
 
 
@@ -244,7 +247,7 @@ def schedule_reads_progress(cfg: DictConfig) -> bool:
 
 NOT_IDENTITY = (
     *("outputs_dir", "name", "tracking", "seed", "threads", "checkpoint"),
-    *("launcher", "num_processes", "shard"),
+    *("launcher", "num_processes", "shard", "eval.save_completions"),
     *("model.gradient_checkpointing", "model.attention", "model.compile", "model.liger"),
     *("model.micro_batch_tokens", "engine.max_rows", "verifier.pool.workers"),
     *("engine.mode", "engine.max_num_seqs", "engine.gpu_memory_utilization", "engine.kv_cache_gib"),

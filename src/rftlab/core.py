@@ -400,3 +400,5 @@ class UpdateInfo:
     metrics: Mapping[str, float] = field(default_factory=dict)
     abs_advantage: Mapping[int, float] = field(default_factory=dict)
     """Mean absolute advantage by task index."""
+    advantages: Mapping[int, Float] = field(default_factory=dict)
+    """By task index: float64 [k], those that were trained with, in the order of ``Pick.rollouts``; for the records."""

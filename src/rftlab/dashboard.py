@@ -62,7 +62,7 @@ def dashboard(project: str, entity: str | None, out: Path) -> tuple[Path, str | 
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, specification(space) + "\n")
     except OSError as error:
-        raise InputError(f"cannot write {out} ({error.strerror}); give a writable place by --out FILE") from error
+        raise InputError(f"cannot write {out} ({error.strerror}); give a writable place by out=FILE") from error
     return out, _push(space, out)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from rftlab.core import Completion, Float, Int, Task, TaskPool, Verdict
+from rftlab.core import Completion, Float, Group, Int, Purpose, Task, TaskPool, Verdict
 from rftlab.engines.base import Engine, Job, Sampling
+from rftlab.measure import completion_rows
 from rftlab.verifiers.pool import VerifierPool
 
 
@@ -24,6 +25,8 @@ class Evaluation:
     rows: list[dict[str, Any]]
     """A row per task: id, category, level, wins, trials, mean tokens."""
     rollouts: int
+    completions: list[dict[str, Any]]
+    """Readable ones, ``eval.save_completions`` of them: one of each task in turn, rows as those of training."""
 
 
 def pass_at_k(wins: Int, trials: Int, k: int) -> Float:
@@ -65,7 +68,8 @@ class Evaluator:
         self.count = len(pool) if cfg.limit is None else min(len(pool), cfg.limit)
         self.sampling = Sampling(max_new_tokens, cfg.temperature, cfg.top_p, cfg.top_k)
 
-    def run(self, engine: Engine) -> Evaluation:
+    def run(self, engine: Engine, step: int = 0) -> Evaluation:
+        """Evaluates; ``step``, of the run, is noted beside the completions."""
         n, tasks = self.cfg.samples, self.pool.tasks[: self.count]
         done, by_task = roll_out(engine, self.verifier, tasks, n, self.sampling, ("eval", self.cfg.seed))
         wins = np.array([sum(v.passed and v.valid for v in vs) for vs in by_task], np.int64)
@@ -74,7 +78,12 @@ class Evaluator:
         metrics = self._metrics(wins, trials, [v for vs in by_task for v in vs])
         metrics["eval/tokens_mean"] = float(tokens.mean())
         metrics["eval/truncated"] = float(np.mean([c.finish == "length" for group in done for c in group]))
-        return Evaluation(metrics, self._rows(wins, trials, tokens), n * self.count)
+        saved = [
+            Group(task, tuple(own), tuple(said), step, Purpose.EVAL)
+            for task, own, said in zip(tasks, done, by_task, strict=True)
+        ]
+        completions = completion_rows(saved, self.cfg.save_completions)
+        return Evaluation(metrics, self._rows(wins, trials, tokens), n * self.count, completions)
 
     def _metrics(self, wins: Int, trials: Int, verdicts: Sequence[Verdict]) -> dict[str, float]:
         rate = np.divide(wins, trials, out=np.full(self.count, np.nan), where=trials > 0)
@@ -142,5 +151,6 @@ def main(cfg: Any) -> Evaluation:
         out = Path(cfg.out)
         out.mkdir(parents=True, exist_ok=True)
         (out / "metrics.json").write_text(json.dumps(found.metrics, indent=1) + "\n")
-        (out / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found.rows))
+        for name, rows in (("tasks", found.rows), ("completions", found.completions)):
+            (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return found

@@ -29,13 +29,13 @@ def export(run: Path, out: Path | None, merge: bool, weights: str = "best") -> P
         raise InputError(f"{run} has no adapter {weights!r}: it was simulated, or has not come that far")
     target = out if out is not None else run / ("export-merged" if merge else "export")
     if target.is_file():
-        raise InputError(f"--out {target} is a file; give a folder")
+        raise InputError(f"out={target} is a file; give a folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write to {target} ({error.strerror}); give another folder by --out DIR") from error
+        raise InputError(f"cannot write to {target} ({error.strerror}); give another folder by out=DIR") from error
     if any(target.iterdir()):
-        raise InputError(f"{target} is not empty; give another folder by --out DIR")
+        raise InputError(f"{target} is not empty; give another folder by out=DIR")
 
     from rftlab.prompts import Prompts
 

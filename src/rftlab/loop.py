@@ -59,7 +59,7 @@ def loop(lab: Lab, run: Run, stopper: Stopper, trace: Trace) -> None:
             run.save(lab)  # before the evaluation that only the end asks for: a longer run goes on without it
         if run.evaluation_due():
             with run.clock.timed("eval"):
-                run.evaluated(lab, lab.evaluator.run(lab.engine))
+                run.evaluated(lab, lab.evaluator.run(lab.engine, run.step))
                 if lab.panel and (predicted := lab.sampler.predict()) is not None:
                     run.panel_read(lab.panel.run(lab.engine, predicted))
         run.log()
@@ -116,7 +116,7 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
         rollouts=talk.rollouts,
         tokens=talk.tokens,
         groups=group_rows(generated, talk.rounds(), sampler.admitted, trained, sampler.predicted),
-        completions=completion_rows(generated, lab.cfg.tracking.save_completions),
+        completions=completion_rows(generated, lab.cfg.tracking.save_completions, batch, info.advantages),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rftlab.core import Finish, Float, Group, Pick, Purpose, Status
+from rftlab.core import Finish, Float, Group, Pick, Purpose, Status, Task
 
 
 def step_metrics(generated: Sequence[Group], batch: Sequence[tuple[Group, Pick]], step: int) -> dict[str, float]:
@@ -78,8 +80,23 @@ def group_rows(
     return rows
 
 
-def completion_rows(generated: Sequence[Group], limit: int) -> list[dict[str, Any]]:
-    """Readable completions of a step, one of each group in turn until ``limit``; -1 = all."""
+def completion_rows(
+    generated: Sequence[Group],
+    limit: int,
+    batch: Sequence[tuple[Group, Pick]] = (),
+    advantages: Mapping[int, Float] | None = None,
+) -> list[dict[str, Any]]:
+    """Readable completions of a step, one of each group in turn until ``limit``; -1 = all.
+
+    ``advantages`` are those that ``batch`` was trained with (``UpdateInfo``). A rollout that no optimiser saw in this
+    step has none: a fault, of a probe or of a group that was refused or carried, or one that its pick left out.
+    """
+    trained = {
+        (_key(group), int(i)): float(a)
+        for group, pick in batch
+        if advantages and pick.task in advantages
+        for i, a in zip(pick.rollouts, advantages[pick.task], strict=True)
+    }
     depth = max((len(g.completions) for g in generated), default=0)
     order = [(g, i) for i in range(depth) for g in generated if i < len(g.completions)]
     return [
@@ -95,9 +112,22 @@ def completion_rows(generated: Sequence[Group], limit: int) -> list[dict[str, An
             "parsed": g.verdicts[i].answer,
             "finish": str(g.completions[i].finish),
             "tokens": len(g.completions[i].tokens),
+            "advantage": trained.get((_key(g), i)),
+            "meta": meta_hash(g.task),
         }
         for g, i in (order if limit < 0 else order[:limit])
     ]
+
+
+def meta_hash(task: Task) -> str:
+    """8 hex digits of what a verifier may read beside the answer; where the task stands in its file is none of it."""
+    known = {key: value for key, value in task.meta.items() if key != "row"}
+    return hashlib.blake2b(json.dumps(known, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
+
+
+def _key(group: Group) -> tuple[int, str, int]:
+    """The same for a group that was extended: a sampler and the records keep one each."""
+    return group.task.index, group.purpose, group.step
 
 
 def _rates(groups: Sequence[Group]) -> Float:

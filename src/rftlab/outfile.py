@@ -30,7 +30,7 @@ def outfile(out: object) -> Path:
 
 
 def outfolder(out: Path) -> Path:
-    """``--out`` as a folder that files can be written to; it need not exist yet. Nothing is left behind.
+    """``out=`` as a folder that files can be written to; it need not exist yet. Nothing is left behind.
 
     Raises ``InputError`` on a place that is no folder and cannot become one.
     """
@@ -38,7 +38,7 @@ def outfolder(out: Path) -> Path:
         with tempfile.TemporaryFile(dir=next(p for p in (out, *out.absolute().parents) if os.path.lexists(p))):
             return out
     except OSError as error:
-        raise InputError(f"cannot write to {out} ({error.strerror}): give a writable place by --out DIR") from error
+        raise InputError(f"cannot write to {out} ({error.strerror}): give a writable place by out=DIR") from error
 
 
 def write(path: Path, text: str) -> None:

@@ -10,17 +10,44 @@ from pathlib import Path
 from typing import NoReturn
 
 
-def _parser(verb: str) -> argparse.ArgumentParser:
+def _parser(verb: str) -> _Parser:
     from rftlab.cli import VERBS
 
     return _Parser(prog=f"rftlab {verb}", description=VERBS[verb].says)
 
 
 class _Parser(argparse.ArgumentParser):
+    """Takes ``out=PLACE`` as the verbs do that Hydra configures: anywhere on the line, argparse's own way does not."""
+
+    place = ""
+    """What ``out=`` wants; empty: the verb has none."""
+    out: Path | None = None
+
     def error(self, message: str) -> NoReturn:
         from rftlab.core import InputError
 
         raise InputError(f"{message}; {self.format_usage()}")
+
+    def add_out(self, place: str, says: str, default: Path | None = None) -> None:
+        """``out=PLACE``, in ``chosen.out``; None where it is not given."""
+        self.place, self.out = place, default
+        self.add_argument("out", nargs="?", type=self._no_out, metavar=f"out={place}", help=says)
+
+    def _no_out(self, text: str) -> NoReturn:  # one that is would not have come here
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted nothing more, or out={self.place}")
+
+    def parse_args(self, args: list[str]) -> argparse.Namespace:  # type: ignore[override]
+        if not self.place:
+            return super().parse_args(args)
+        for arg in args:
+            if arg == "--out" or arg.startswith("--out="):
+                self.error(f"{arg}: write out={self.place}")
+        given = [arg.removeprefix("out=") for arg in args if arg.startswith("out=")]
+        if given and not given[-1].strip():
+            self.error(f"out= is empty: wanted out={self.place}")
+        chosen = super().parse_args([arg for arg in args if not arg.startswith("out=")])
+        chosen.out = Path(given[-1]) if given else self.out
+        return chosen
 
 
 def _count(text: str) -> int:
@@ -75,7 +102,7 @@ def export(args: list[str]) -> int:
     parser.add_argument("run", type=Path, help="a run directory")
     parser.add_argument("--merge", action="store_true", help="write the whole model with the adapter in it")
     parser.add_argument("--weights", choices=("best", "last"), default="best", help="by evaluation, or the last step's")
-    parser.add_argument("--out", type=Path, help="where to write; default: RUN/export, or RUN/export-merged")
+    parser.add_out("DIR", "where to write; default: RUN/export, or RUN/export-merged")
     chosen = parser.parse_args(args)
     from rftlab.export import export as export_run
 
@@ -99,7 +126,7 @@ def report_verb(args: list[str]) -> int:
     """``rftlab report RUN``."""
     parser = _parser("report")
     parser.add_argument("run", type=Path, help="a run directory")
-    parser.add_argument("--out", type=Path, help="where report.html, report.md and figures/ go; default: RUN")
+    parser.add_out("DIR", "where report.html, report.md and figures/ go; default: RUN")
     chosen = parser.parse_args(args)
     from rftlab.outfile import outfolder
     from rftlab.pages.run_page import report as write
@@ -118,7 +145,7 @@ def compare_verb(args: list[str]) -> int:
     parser.add_argument("--baseline", metavar="ARM", help="the arm to hold the others against; default: uniform")
     parser.add_argument("--endpoint", choices=("auc", "final"), default="auc", help="what the verdict is drawn from")
     parser.add_argument("--allow-mixed", action="store_true", help="compare runs that differ in more than --by too")
-    parser.add_argument("--out", type=Path, help="where compare.json, compare.md and the page go; default: first DIR")
+    parser.add_out("DIR", "where compare.json, compare.md and the page go; default: the first DIR")
     parser.add_argument("--wandb", action="store_true", help="log it as a run of W&B, too; offline without a key")
     chosen = parser.parse_args(args)
     from rftlab import compare, verdict_text
@@ -150,10 +177,12 @@ def show_verb(args: list[str]) -> int:
     order.add_argument("--worst", type=_count, nargs="?", const=5, metavar="N", help="N of the lowest score (5)")
     order.add_argument("--best", type=_count, nargs="?", const=5, metavar="N", help="N of the highest score (5)")
     parser.add_argument("--failed", action="store_true", help="only those that did not pass")
+    parser.add_argument("--eval", action="store_true", help="of the evaluations, not of training")
     chosen = parser.parse_args(args)
     from rftlab import show
 
-    show.show(chosen.run, show.Wanted(chosen.step, chosen.task, chosen.worst, chosen.best, chosen.failed))
+    wanted = show.Wanted(chosen.step, chosen.task, chosen.worst, chosen.best, chosen.failed, chosen.eval)
+    show.show(chosen.run, wanted)
     return 0
 
 
@@ -162,7 +191,7 @@ def dashboard_verb(args: list[str]) -> int:
     parser = _parser("dashboard")
     parser.add_argument("--project", default="rftlab", help="W&B project, as tracking.project; default: rftlab")
     parser.add_argument("--entity", help="W&B entity, as tracking.entity; default: that of the key")
-    parser.add_argument("--out", type=Path, default=Path("dashboard.json"), help="default: dashboard.json")
+    parser.add_out("FILE", "default: dashboard.json", Path("dashboard.json"))
     chosen = parser.parse_args(args)
     from rftlab.dashboard import dashboard
 

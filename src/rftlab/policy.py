@@ -103,7 +103,7 @@ class Policy:
             CanaryError: the engine's log-probs are not the trainer's. Nothing has been changed.
             NonFiniteError: the loss was not finite in ``algo.max_bad_steps`` consecutive steps.
         """
-        rows, abs_advantage = rows_of(
+        rows, advantages = rows_of(
             batch,
             generated,
             prompts=self.prompts,
@@ -113,6 +113,7 @@ class Policy:
             target_groups=target_groups,
             max_new_tokens=self.cfg.max_new_tokens,
         )
+        abs_advantage = {task: float(np.abs(a).mean()) for task, a in advantages.items()}
         metrics = {"train/live_rollouts": float(sum(row.advantage != 0 for row in rows))}
         if abs_advantage:
             metrics["train/advantage_abs"] = float(np.mean(list(abs_advantage.values())))
@@ -121,7 +122,7 @@ class Policy:
         totals = self.train(rows, lr)
         if rows:
             metrics |= {"train/lr": lr} | totals.metrics()
-        return UpdateInfo(apart | metrics, abs_advantage)
+        return UpdateInfo(apart | metrics, abs_advantage, advantages)
 
     def train(self, rows: Sequence[Row], lr: float) -> Totals:
         """Epochs x minibatches of optimiser steps on ``rows``; no rows, no step. Every rank does this on equal rows.

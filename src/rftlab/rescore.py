@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from rftlab.core import InputError, Status, Task, TaskPool, Verdict
+from rftlab.measure import meta_hash
 from rftlab.outfile import outfile, write
 from rftlab.tracking import read_jsonl
 from rftlab.verifiers.pool import VerifierPool
@@ -65,12 +66,17 @@ class Rescore:
     changes: list[Change] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """Where, and why, the new verifier failed."""
+    other_meta: list[str] = field(default_factory=list)
+    """Ids of the tasks that the dataset now has with other columns beside the answer than in the run: the new verifier
+    has read the present ones."""
+    unknown_meta: int = 0
+    """Tasks of which the run, of an older version, does not say what these columns were."""
 
     def lines(self) -> list[str]:
         """The result for a terminal."""
-        told = [f"{self.saved:,} of {self.generated:,} training rollouts are saved; of evaluations none are"]
+        told = [f"{self.saved:,} of {self.generated:,} training rollouts are saved and graded"]
         if self.saved < self.generated:
-            told[0] += " (all of training: tracking.save_completions=-1)"
+            told[0] += " (all of a next run: tracking.save_completions=-1)"
         told += [f"{self.old}, in the run:  {_share(self.old_passed, self.old_graded)}"]
         told += [f"{self.new}, now:  {_share(self.new_passed, self.new_graded)}"]
         told += ["", f"{'in the run / now':<20}" + "".join(f"{name:>9}" for name in OUTCOMES)]
@@ -80,6 +86,16 @@ class Rescore:
         for c in self.changes[:SHOWN]:
             told.append(f"  {c.task} {c.row} {c.old_wins} of {c.rollouts} passed, now {c.new_wins}")
         told += [f"  and {len(self.changes) - SHOWN:,} more"] if len(self.changes) > SHOWN else []
+        if self.other_meta:
+            told.append(
+                f"{len(self.other_meta):,} tasks have other columns beside the answer than in the run and were graded "
+                f"by the present ones; the first: {self.other_meta[0]}"
+            )
+        if self.unknown_meta:
+            told.append(
+                f"of {self.unknown_meta:,} tasks the run does not say whether their columns beside the answer were "
+                "other ones: it is of an older version"
+            )
         told += [f"{len(self.faults):,} faults; the first: {self.faults[0]}"] if self.faults else []
         return told
 
@@ -134,13 +150,18 @@ def rescore(run: str, old: str, new: str, pool: TaskPool, verifier: VerifierPool
     found = Rescore(run, old, new, sum(row["rollouts"] for row in groups))
     tasks = {task.id: task for task in pool.tasks}
     rows: list[dict[str, Any]] = []
+    then: dict[str, set[str]] = {}  # by task, the hashes of its meta in the run; none in a run of an older version
     for batch in _batches(_saved(folder)):
         verdicts = verifier.grade([(row["text"], _task(row, tasks, where)) for where, row in batch])
         for i, ((where, row), verdict) in enumerate(zip(batch, verdicts, strict=True)):
             rows.append(_row(where, row, verdict, verifier.reasons.get(i, "")))
+            then.setdefault(row["task"], set()).update({row["meta"]} if "meta" in row else ())
     if not rows:
         raise InputError(f"{run} has saved no completion: train with tracking.save_completions=8, or -1 for all")
     _summarise(found, rows, tasks)
+    hashes = {task: meta_hash(tasks[task]) for task in then}
+    found.other_meta = [task for task, known in then.items() if known and known != {hashes[task]}]
+    found.unknown_meta = sum(not known for known in then.values())
     return found, rows
 
 

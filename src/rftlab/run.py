@@ -106,7 +106,7 @@ class Run:
         self._restore(lab)
         self.tracker.cut(self.step)
         if "eval/accuracy" not in self.row:  # a shorter run ended here and was evaluated for that alone
-            for folder in ("evals", "panel"):
+            for folder in ("evals", "eval_completions", "panel"):
                 (self.path / folder / f"step_{self.step:06d}.jsonl").unlink(missing_ok=True)
         shutil.rmtree(self.path / "adapters" / "last", ignore_errors=True)
         if (lost := self.step - len(self.tracker.rows())) > 0:
@@ -238,6 +238,8 @@ class Run:
         self.ledger.eval_rollouts += found.rollouts
         self.row |= found.metrics
         self._keep("evals", found.rows)
+        if found.completions:
+            self._keep("eval_completions", found.completions)
         if found.metrics["eval/accuracy"] > self.best:
             self.best = found.metrics["eval/accuracy"]
             checkpoint.replace_folder(self.path / "adapters" / "best", lab.learner.save_weights)

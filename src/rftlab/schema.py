@@ -101,6 +101,7 @@ class Eval:
     top_p: float = MISSING
     top_k: int = MISSING
     seed: int = MISSING
+    save_completions: int = MISSING
 
 
 @dataclass

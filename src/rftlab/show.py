@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from rftlab import curves, runs
+from rftlab import curves
 from rftlab.core import InputError
 
 LIMIT = 10
@@ -51,41 +50,51 @@ class Wanted:
     best: int | None = None
     failed: bool = False
     """Only those that did not pass."""
+    evaluation: bool = False
+    """Those of evaluations, not of training."""
 
 
 def show(run: Path, wanted: Wanted, file: TextIO | None = None) -> int:
     """Prints the completions that ``wanted`` chooses; returns how many."""
-    steps = saved_steps(run)
-    (rows, damaged), groups = read(run, steps, wanted), curves.groups(run)
+    rows, damaged = read(run, saved_steps(run, wanted.evaluation), wanted)
     out = Console(file=file, highlight=False, soft_wrap=True)
-    out.print(Text(visible(told(run, rows, groups, wanted))))
+    out.print(Text(visible(told(run, rows, wanted))))
     if damaged:
         out.print(Text(f"{damaged:,} damaged {'line' if damaged == 1 else 'lines'} left out"))
     picked = choose(rows, wanted)
     for row in picked:
-        _print(out, row, advantage(run, row, rows, groups))
+        _print(out, row, wanted.evaluation)
     if (more := len(_passing(rows, wanted)) - len(picked)) > 0:
         out.print(Text(f"{more:,} more: --worst N, --best N and --task ID choose among them"))
     return len(picked)
 
 
-def saved_steps(run: Path) -> dict[int, Path]:
-    """Step -> file, of the steps whose completions were saved. ``InputError`` when there are none."""
+def saved_steps(run: Path, evaluation: bool = False) -> dict[int, Path]:
+    """Step -> file, of the steps or evaluations whose completions were saved. ``InputError`` when there are none."""
     if not (run / "run.json").is_file() and not (run / "completions").is_dir():
         raise InputError(f"{run} is no run: no run.json there; give a run's directory, as outputs/NAME/…/seed0")
-    found = {int(p.stem.removeprefix("step_")): p for p in sorted((run / "completions").glob("step_*.jsonl"))}
+    found = saved_files(run, evaluation)
+    if not found and evaluation:
+        raise InputError(f"{run} has saved no completion of an evaluation: train with eval.save_completions=32")
     if not found:
         raise InputError(f"{run} has saved no completion: train with tracking.save_completions=8, or -1 for all")
     return found
+
+
+def saved_files(run: Path, evaluation: bool) -> dict[int, Path]:
+    """As ``saved_steps``; empty when there are none."""
+    folder = run / "eval_completions" if evaluation else run / "completions"
+    return {int(p.stem.removeprefix("step_")): p for p in sorted(folder.glob("step_*.jsonl"))}
 
 
 def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> tuple[list[dict[str, Any]], int]:
     """The saved completions of the step, or of the task, in the order in which they were saved; the damaged lines."""
     if wanted.step is not None and wanted.step not in steps:
         near = min(steps, key=lambda step: abs(step - wanted.step))  # type: ignore[operator]
+        what = "evaluation at" if wanted.evaluation else "completions of"
         raise InputError(
-            f"{run} has no completions of step {wanted.step}; it has {len(steps):,} steps from {min(steps)} to "
-            f"{max(steps)}: --step {near}"
+            f"{run} has no {what} step {wanted.step}; it has {len(steps):,} steps from {min(steps)} to {max(steps)}: "
+            f"--step {near}"
         )
     if wanted.step is not None:
         files = [steps[wanted.step]]
@@ -100,7 +109,7 @@ def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> tuple[list[dict[s
         where = f"step {wanted.step}" if wanted.step is not None else "any step"
         raise InputError(
             f"no completion of task {wanted.task} was saved in {where} of {run}; rftlab show {run} shows some, and "
-            "tracking.save_completions=-1 keeps all"
+            f"{'eval' if wanted.evaluation else 'tracking'}.save_completions=-1 keeps all"
         )
     return of_task, damaged
 
@@ -139,13 +148,17 @@ def _passing(rows: Sequence[dict[str, Any]], wanted: Wanted) -> list[dict[str, A
     return [row for row in rows if not (wanted.failed and row["passed"])]
 
 
-def told(run: Path, rows: Sequence[dict[str, Any]], groups: pd.DataFrame, wanted: Wanted) -> str:
+def told(run: Path, rows: Sequence[dict[str, Any]], wanted: Wanted) -> str:
     """How many of the rollouts were saved."""
+    steps = sorted({row["step"] for row in rows})
+    if wanted.evaluation:
+        where = f"evaluation at step {steps[0]}" if len(steps) == 1 else f"{len(steps):,} evaluations"
+        return f"{run}, {where}: {len(rows):,} rollouts were saved (of the next: eval.save_completions=N, -1 for all)"
+    groups = curves.groups(run)
     of_step = groups if wanted.step is None and wanted.task is not None else _of_steps(groups, rows)
     if wanted.task is not None and len(of_step):
         of_step = of_step[of_step["task"].str.startswith(wanted.task)]
     generated = int(of_step["rollouts"].sum()) if len(of_step) else 0
-    steps = sorted({row["step"] for row in rows})
     where = f"step {steps[0]}" if len(steps) == 1 else f"{len(steps):,} steps"
     text = f"{run}, {where}: {len(rows):,} of {generated:,} rollouts were saved"
     return text + (" (all of a next run: tracking.save_completions=-1)" if len(rows) < generated else "")
@@ -155,58 +168,24 @@ def _of_steps(groups: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> pd.DataFr
     return groups[groups["step"].isin({row["step"] for row in rows})] if len(groups) else groups
 
 
-def advantage(
-    run: Path, row: dict[str, Any], rows: Sequence[dict[str, Any]], groups: pd.DataFrame
-) -> tuple[float | None, str]:
-    """The advantage that a rollout had in its group, or None, and in a few words why.
-
-    Exact for a group that was trained on whole, against its own mean. Its rewards are those saved; when not all were,
-    they follow from wins and trials if rewards are 0 and 1. A sampler that trains on a part of a group, or gives a
-    baseline, had another one; no record says so.
-    """
-    if not len(groups):
-        return None, "no groups.jsonl"
-    mine = groups[(groups["step"] == row["step"]) & (groups["task"] == row["task"])]
-    if len(mine) != 1:
-        return None, "not in groups.jsonl" if not len(mine) else "of a task that was probed, too"
-    group = mine.iloc[0]
+def advantage(row: Mapping[str, Any]) -> tuple[float | None, str]:
+    """The advantage that a rollout was trained with, as its step has written it down, or None and why."""
+    value = row.get("advantage", "")
     if row["status"] == "fault":
         return None, "a fault is no trial"
-    if not group["trained"]:
-        return None, "group not trained on"
-    saved = [r for r in rows if r["step"] == row["step"] and r["task"] == row["task"] and r["status"] != "fault"]
-    if len(saved) >= group["trials"]:
-        scores = np.array([r["score"] for r in saved], float)
-    elif all(r["score"] == float(r["passed"]) for r in saved):
-        scores = np.array([1.0] * int(group["wins"]) + [0.0] * int(group["trials"] - group["wins"]))
-    else:
-        return None, "the group's other rewards were not saved"
-    if (scale := _scale(run)) is None:
-        return None, "config.yaml is damaged" if (run / "config.yaml").exists() else "no config.yaml"
-    from rftlab.grpo import advantages
-
-    same = np.flatnonzero(scores == row["score"])
-    if not same.size:
-        return None, "the group has no such reward"
-    return float(advantages(scores, scale=scale)[same[0]]), ""
+    if value is None:
+        return None, "not trained on in this step"
+    if not isinstance(value, int | float):
+        return None, "not recorded: the run is of an older version"
+    return float(value), ""
 
 
-def _scale(run: Path) -> str | None:
-    """``algo.advantage`` of the run; None where its configuration does not tell."""
-    try:
-        algo = runs.read(run).config.get("algo")
-    except InputError:
-        return None
-    return algo.get("advantage") if isinstance(algo, dict) else None
-
-
-def _print(out: Console, row: dict[str, Any], gained: tuple[float | None, str]) -> None:
-    value, why = gained
-    weight = f"advantage {value:+.2f}" if value is not None else f"no advantage ({why})"
+def _print(out: Console, row: dict[str, Any], evaluation: bool) -> None:
+    value, why = advantage(row)
+    weight = f"advantage {value:+.2f}  " if value is not None else f"no advantage ({why})  "
     verdict = "passed" if row["passed"] else "failed" if row["status"] == "ok" else str(row["status"])
-    head = (
-        f"step {row['step']}  task {row['task']}  {verdict}  score {row['score']:g}  {weight}  {row['tokens']} tokens"
-    )
+    head = f"step {row['step']}  task {row['task']}  {verdict}  score {row['score']:g}  "
+    head += f"{'' if evaluation else weight}{row['tokens']} tokens"
     head += "  cut at max_new_tokens" if row["finish"] == "length" else ""
     style = "green" if row["passed"] else "red"
     head = visible(head)

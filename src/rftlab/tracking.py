@@ -103,7 +103,7 @@ class Tracker:
                 self._files.pop(name).close()
             if (path := self.run_dir / name).exists():
                 write_atomic(path, _lines([row for row in read_jsonl(path) if row["step"] <= last]))
-        for folder in ("completions", "evals", "panel"):
+        for folder in ("completions", "evals", "eval_completions", "panel"):
             for file in (self.run_dir / folder).glob("step_*"):
                 if (found := re.match(r"step_(\d+)", file.name)) and int(found[1]) > step:
                     file.unlink()

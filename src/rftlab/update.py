@@ -54,19 +54,19 @@ def rows_of(
     group_size: int,
     target_groups: int,
     max_new_tokens: int,
-) -> tuple[list[Row], dict[int, float]]:
-    """The rollouts that move the policy, and the mean absolute advantage by task.
+) -> tuple[list[Row], dict[int, Float]]:
+    """The rollouts that move the policy, and by task the advantages float64 [k] of all that were picked.
 
     Without KL a zero advantage contributes nothing, so it costs no forward and no backward.
     """
     # all that this step generated; a batch of carried groups alone is measured by its own
     lengths = [len(c.tokens) for g in generated or [group for group, _ in batch] for c in g.completions]
     mean_weight = float(np.mean([pick.weight for _, pick in batch] or [1.0]))
-    rows, abs_advantage = [], {}
+    rows, advantages = [], {}
     for group, pick in batch:
         score: Float = np.array([group.verdicts[i].score for i in pick.rollouts])
         advantage = grpo.advantages(score, scale=algo.advantage, baseline=pick.baseline)
-        abs_advantage[pick.task] = float(np.abs(advantage).mean())
+        advantages[pick.task] = advantage
         for i, a in zip(pick.rollouts.tolist(), advantage.tolist(), strict=True):
             if a != 0 or algo.kl > 0:
                 weight = grpo.rollout_weight(
@@ -79,7 +79,7 @@ def rows_of(
                     max_new_tokens=max_new_tokens,
                 )
                 rows.append(row_of(group, i, prompts, version, a, weight * pick.weight / mean_weight))
-    return rows, abs_advantage
+    return rows, advantages
 
 
 def minibatches(rows: int, algo: Any, seed: tuple[int, ...]) -> list[list[int]]:

@@ -33,7 +33,7 @@ def inspect(run: Path) -> str:
 def test_a_comparison_is_an_offline_run_with_tables_figures_and_the_page(
     outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["compare", str(outputs), "--out", str(tmp_path), "--wandb"]) == 0
+    assert cli.main(["compare", str(outputs), f"out={tmp_path}", "--wandb"]) == 0
     out = capsys.readouterr()
     where = Path(out.out.splitlines()[-1])
     assert where.is_dir() and "did not take" not in out.err

@@ -122,7 +122,7 @@ class SimEngine:
     ) -> UpdateInfo:
         """One gradient step on the skills; the equation is the module's."""
         gradient = np.zeros(len(self.skill))
-        advantages: dict[int, float] = {}
+        advantages: dict[int, Float] = {}
         live = 0
         mean_weight = float(np.mean([pick.weight for _, pick in batch] or [1.0]))
         for group, pick in batch:
@@ -132,16 +132,17 @@ class SimEngine:
             row = self._rows([group.task])
             g = float((a * (passed - _sigmoid(self._logits(row)))).mean())
             gradient[self.category[row[0]]] += g * pick.weight / mean_weight
-            advantages[pick.task] = float(np.abs(a).mean())
+            advantages[pick.task] = a
             live += int((a != 0).sum())
         if self.world == "logistic":
             own = gradient / target_groups
             self.skill = self.skill + self.lr * (own + self.transfer * (own.sum() - own))
         self.version += 1
         metrics = {"train/live_rollouts": float(live), "train/lr": self.lr if self.world == "logistic" else 0.0}
-        if advantages:
-            metrics["train/advantage_abs"] = float(np.mean(list(advantages.values())))
-        return UpdateInfo(metrics, advantages)
+        abs_advantage = {task: float(np.abs(a).mean()) for task, a in advantages.items()}
+        if abs_advantage:
+            metrics["train/advantage_abs"] = float(np.mean(list(abs_advantage.values())))
+        return UpdateInfo(metrics, abs_advantage, advantages)
 
     def sync(self, learner: Any) -> None:
         """Nothing to take over: it is its own learner."""

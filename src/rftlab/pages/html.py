@@ -78,4 +78,4 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
     except OSError as error:
-        raise InputError(f"cannot write {path} ({error.strerror}); give a writable place by --out DIR") from error
+        raise InputError(f"cannot write {path} ({error.strerror}); give a writable place by out=DIR") from error

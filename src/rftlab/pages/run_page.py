@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rftlab.pages.sheets import Sheets
 from rftlab.pages.words import count, known, number, share
 
 COMPLETIONS = 12
-"""Completions on the page: of the first and of the last step that saved some, worst, middling and best."""
+"""Completions in a table: of the first and of the last step that saved some, worst, middling and best."""
 SEVERITIES = {"bad": "Wrong", "look": "Mind", "note": "Note"}
 
 
@@ -36,7 +37,7 @@ def report(run: Path, out: Path | None = None) -> Path:
     page = render(
         "run.html.j2",
         title=title(record),
-        command=f"rftlab report {run}" + (f" --out {out}" if out else ""),
+        command=f"rftlab report {run}" + (f" out={out}" if out else ""),
         where=f"{record.state.group}/{record.state.arm}/{run.name}",
         answer=answer(record),
         facts=facts,
@@ -93,13 +94,15 @@ def headline(record: Record) -> dict[str, str]:
 
 
 def _tables(record: Record) -> dict[str, Any]:
-    rows, says = _completions(record)
+    files, evaluated = ([*show.saved_files(record.path, evaluation).values()] for evaluation in (False, True))
     heads = ("step", "task", "prompt", "answer", "wrote", "score", "verdict", "tokens")
     starts = record.identity.get("starts", [])
     identity = {k: v for k, v in record.identity.items() if k != "starts"}
     return {
-        "completions": Table("Completions", heads, rows, frozenset({5, 7}), frozenset({2, 3, 4})),
-        "completions_say": says,
+        "completions": Table("Completions", heads, _completions(files), frozenset({5, 7}), frozenset({2, 3, 4})),
+        "completions_say": _says(record, files, "steps", ""),
+        "evaluated": Table("Evaluations", heads, _completions(evaluated), frozenset({5, 7}), frozenset({2, 3, 4})),
+        "evaluated_say": _says(record, evaluated, "evaluations", "--eval "),
         "starts": Table(
             "Starts of the run, with the versions of then",
             ("time", "commit", "host", "Python", "versions"),
@@ -129,16 +132,21 @@ def _numbers(record: Record) -> Table:
     return Table("Metrics", ("metric", "last", "mean", "unit", "what it is"), rows, frozenset({1, 2}))
 
 
-def _completions(record: Record) -> tuple[list[list[str]], str]:
-    files = sorted((record.path / "completions").glob("step_*.jsonl"))
-    if not files:
-        return [], ""
+def _says(record: Record, files: Sequence[Path], what: str, option: str) -> str:
+    return (
+        f"Of the first and the last of {len(files):,} {what} with saved completions, from the lowest score to the "
+        f"highest. More: rftlab show {record.path} {option}--worst 5"
+    )
+
+
+def _completions(files: Sequence[Path]) -> list[list[str]]:
+    """Of the first and of the last file."""
     half, rows = COMPLETIONS // 2, []
-    for file in dict.fromkeys((files[0], files[-1])):
+    for file in dict.fromkeys((*files[:1], *files[-1:])):
         found = sorted(show.lines(file), key=lambda row: row["score"])
         keep = sorted({round(i * (len(found) - 1) / (half - 1)) for i in range(half)}) if found else []
         rows += [found[i] for i in keep]
-    cells = [
+    return [
         [
             str(row["step"]),
             str(row["task"])[:8],
@@ -149,10 +157,6 @@ def _completions(record: Record) -> tuple[list[list[str]], str]:
         ]
         for row in rows
     ]
-    return cells, (
-        f"Of the first and the last of {len(files):,} steps with saved completions, from the lowest score to the "
-        f"highest. More: rftlab show {record.path} --worst 5"
-    )
 
 
 def markdown(record: Record, facts: dict[str, str]) -> str:

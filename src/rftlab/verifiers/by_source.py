@@ -16,6 +16,7 @@ class BySource(Verifier):
         parts: as in ``dataset=mix``.
         eval_parts: as in ``dataset=mix``.
         config_dir: as in ``dataset=mix``.
+        verifiers: part -> its verifier, as ``part_verifiers`` gives them; None = those of the YAMLs as they are now.
     """
 
     def __init__(
@@ -23,14 +24,17 @@ class BySource(Verifier):
         parts: Mapping[str, Any] | Sequence[str] | None = None,
         eval_parts: Mapping[str, Any] | Sequence[str] | None = None,
         config_dir: str | None = None,
+        verifiers: Mapping[str, Any] | None = None,
     ) -> None:
         self.checks: dict[str, Verifier] = {}
         self._limits: list[tuple[float, float | None]] = []
-        for name, node in _verifiers(parts, eval_parts, config_dir).items():
+        if verifiers is None:
+            verifiers = part_verifiers(parts, eval_parts, config_dir)
+        for name, node in verifiers.items():
             from rftlab import targets
 
             try:
-                check = targets.build(f"the verifier of part {name}", node.check, Verifier)
+                check = targets.build(f"the verifier of part {name}", node["check"], Verifier)
             except InputError as error:
                 key = f"dataset.{'parts' if name in (parts or ()) else 'eval_parts'}.{name}"
                 raise InputError(
@@ -39,7 +43,7 @@ class BySource(Verifier):
                 ) from error
             self.checks[name] = check
             if not check.trusted:
-                self._limits.append(check.limits(node.pool.deadline, node.pool.memory_gib))
+                self._limits.append(check.limits(node["deadline"], node["memory_gib"]))
         self.trusted = all(check.trusted for check in self.checks.values())
 
     def runs(self, task: Task) -> bool:
@@ -70,11 +74,27 @@ class BySource(Verifier):
         return self.checks[source]
 
 
-def _verifiers(parts: Any, eval_parts: Any, config_dir: str | None) -> dict[str, Any]:
-    """Part -> its ``verifier`` node; of a part to train on and to evaluate on, the former's."""
+def part_verifiers(parts: Any, eval_parts: Any, config_dir: str | None) -> dict[str, dict[str, Any]]:
+    """Part -> ``check``, ``deadline`` and ``memory_gib`` of its verifier's YAML; of a part to train on and to evaluate
+    on, the former's."""
     if parts is None:
         return {}
+    from omegaconf import OmegaConf
+
     from rftlab.datasets.parts import read
 
     train, held_out = read(parts, eval_parts, config_dir)
-    return {name: part.cfg.verifier for name, part in (held_out | train).items()}
+    return {
+        name: {
+            "check": OmegaConf.to_container(part.cfg.verifier.check, resolve=True),
+            "deadline": part.cfg.verifier.pool.deadline,
+            "memory_gib": part.cfg.verifier.pool.memory_gib,
+        }
+        for name, part in (held_out | train).items()
+    }
+
+
+def fill_in(check: Any) -> None:
+    """Writes what grades the parts into ``verifier.check`` of a composed configuration, where it is not said yet."""
+    if check.get("_target_") == f"{__name__}.{BySource.__name__}" and check.get("verifiers") is None:
+        check["verifiers"] = part_verifiers(check.get("parts"), check.get("eval_parts"), check.get("config_dir"))
