@@ -31,6 +31,8 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
     """
     if not sys.flags.hash_randomization:
         return function(*arguments)
+    if _child().poll() is not None:  # killed while idle: no call's doing, and its pipe may still take one
+        _end(_child())
     child = _child()
     assert child.stdin is not None and child.stdout is not None
     try:
