@@ -1,5 +1,8 @@
 """Every configuration composes, every violation is one line, and a run's identity is what changes its numbers."""
 
+import dataclasses
+import re
+import typing
 from functools import cache
 from pathlib import Path
 
@@ -7,10 +10,11 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from rftlab import config, listing
-from rftlab.composition import explain
+from rftlab import config, listing, targets
+from rftlab.composition import NAMED, explain
 from rftlab.core import InputError
 from rftlab.nearest import nearest
+from rftlab.schema import SCHEMAS
 
 CONF = listing.conf_dir()
 CHOICES = [
@@ -218,3 +222,27 @@ def test_an_allocator_that_supposes_other_advantages_than_the_loss_gives_is_refu
         with pytest.raises(InputError, match=rf"disagree on whether .* give {repair}"):
             config.check(config.compose([SIM, *overrides]))
     config.check(config.compose([SIM, "sampler=dars", "sampler.allocator.std=false", "algo.advantage=group_mean"]))
+
+
+def open_mappings(schema: type, prefix: str = "") -> set[str]:
+    """Dotted keys of a schema whose values are mappings of any names."""
+    found = set()
+    for name, kind in typing.get_type_hints(schema).items():
+        for each in targets._members(kind):
+            if dataclasses.is_dataclass(each):
+                found |= open_mappings(each, f"{prefix}{name}.")
+            elif typing.get_origin(each) in targets.MAPPINGS:
+                found.add(prefix + name)
+    return found
+
+
+def test_every_mapping_of_names_says_how_a_name_is_added() -> None:
+    found = set().union(*map(open_mappings, SCHEMAS.values()))
+    for group, key in (("dataset", "dataset"), ("verifier", "verifier.check"), ("features", "features")):
+        files = "\n".join(file.read_text() for file in listing.options(group).values())
+        for target in set(re.findall(r"^ +_target_: (\S+)", files, re.MULTILINE)):
+            for name, kind in targets._annotations(targets.find(key, {"_target_": target})).items():
+                if name != "return" and any(typing.get_origin(e) in targets.MAPPINGS for e in targets._members(kind)):
+                    found.add(f"{key}.{name}")
+    filled = {f"verifier.check.{name}" for name in ("parts", "eval_parts", "verifiers")}  # by the dataset, or by groups
+    assert found - filled == set(NAMED)
