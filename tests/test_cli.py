@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def shell(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """``python -m rftlab`` as a process of its own, from another directory."""
     command = [sys.executable, "-m", "rftlab", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize(
@@ -266,11 +266,11 @@ def test_a_signal_stops_a_run_after_saving_and_the_same_command_goes_on(tmp_path
     command = [sys.executable, "-m", "rftlab", "train", "engine=sim", "tracking=none", "eval.limit=8", "name=stop"]
     command += ["budget.steps=100000", f"outputs_dir={tmp_path}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not list(tmp_path.rglob("step_*/COMPLETE")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
     assert process.returncode == 143
     assert err.count("\n") == 1 and "the same command goes on" in err
     assert '"stopped"' in next(tmp_path.rglob("status.json")).read_text()

@@ -40,7 +40,7 @@ def test_the_commands_of_the_example_work(copy: Path) -> None:
         installed = Path(sys.executable).with_name("rftlab")  # finds what lies beside the command, as `python -m` does
         start = [installed] if installed.is_file() else [sys.executable, "-m", "rftlab"]
         small = ["engine=sim", "tracking=none", "budget=smoke", "eval.limit=8"] if command[1] == "train" else []
-        done = subprocess.run([*start, *command[1:], *small], cwd=copy, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*start, *command[1:], *small], cwd=copy, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout)
     assert "learnable.Learnable" in outputs[0] and "eta: 0.5" in outputs[0]

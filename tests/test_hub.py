@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
 import pytest
 
+from ports import free_port
 from rftlab.prompts import ASSETS
 
 LOAD = (
@@ -24,11 +24,8 @@ LOAD = (
 @pytest.fixture
 def nowhere(tmp_path) -> dict[str, str]:
     """The environment of a process whose hub is a port at which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     kept = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
-    return kept | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{port}", "NO_PROXY": "*"}
+    return kept | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}", "NO_PROXY": "*"}
 
 
 def loaded(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

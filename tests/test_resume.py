@@ -34,28 +34,28 @@ TRAIN = [
 ]
 
 
-def start(outputs: Path) -> subprocess.Popen:
+def start(outputs: Path, *more: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [*TRAIN, f"outputs_dir={outputs}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*TRAIN, f"outputs_dir={outputs}", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
 def finish(outputs: Path) -> Path:
     process = start(outputs)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     (path,) = outputs.glob("*/*/*/seed0")
     return path
 
 
 def wait_for_step(outputs: Path, step: int) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         for file in outputs.glob("*/*/*/seed0/metrics.jsonl"):
             if len(file.read_text().splitlines()) > step:
                 return
         time.sleep(0.01)
-    pytest.fail(f"no step {step} within 90 s")
+    pytest.fail(f"no step {step} within 240 s")
 
 
 def record(path: Path) -> dict:
@@ -96,7 +96,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(unbroken, tmp_path, number,
     process = start(tmp_path)
     wait_for_step(tmp_path, 2)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == code
     assert err.splitlines()[-1].startswith("rftlab: stopped by SIG") and "Traceback" not in err
     (path,) = tmp_path.glob("*/*/*/seed0")
@@ -107,9 +107,11 @@ def test_a_signal_saves_and_the_same_command_goes_on(unbroken, tmp_path, number,
 
 
 def test_two_processes_on_one_run_directory_are_refused(tmp_path):
-    first = start(tmp_path)
+    endless = ("budget.steps=100000", "budget.rollouts=100000000")  # it must be there when the second has started
+    first = start(tmp_path, *endless)
     wait_for_step(tmp_path, 1)
-    second = subprocess.run([*TRAIN, f"outputs_dir={tmp_path}"], capture_output=True, text=True, timeout=60)
+    command = [*TRAIN, f"outputs_dir={tmp_path}", *endless]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert second.returncode == 2 and f"is being written by process {first.pid}" in second.stderr
     assert len(second.stderr.splitlines()) == 1
     os.kill(first.pid, signal.SIGKILL)

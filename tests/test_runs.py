@@ -157,12 +157,13 @@ def test_a_run_of_another_host_lives_while_its_heartbeat_is_young(tmp_path: Path
 
 
 def test_the_time_to_go_counts_evaluations_and_what_has_passed_since(tmp_path: Path) -> None:
-    path = make(tmp_path, "bots-1", 0, "running", step=20, heartbeat=time.time() - 5)
+    beat = time.time() - 5
+    path = make(tmp_path, "bots-1", 0, "running", step=20, heartbeat=beat)
     owner = RunDir(path)
     (run,) = runs.find(tmp_path)
     owner.close()
     # 20 steps of 1 s with 4 evaluations of 3 s after the first row: 32 s for half, so 32 s to go, 5 of them over
-    assert run.eta == pytest.approx(27, abs=1)
+    assert 32 - (time.time() - beat) <= run.eta + 1e-6 and run.eta <= 27 + 1e-6
 
 
 def test_looking_at_a_run_does_not_keep_it_from_starting(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_without_a_server_the_mirror_goes_offline_and_says_so(tmp_path: Path, mo
     t = tracker(tmp_path, wandb="auto")
     t.log({"step": 1.0})
     t.close("done")
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60  # W&B's own patience is 90 s
     assert len(WARNINGS) == 1 and "offline" in WARNINGS[0] and "\n" not in WARNINGS[0]
     assert any(r.HasField("history") for r in wandb_records(tmp_path))
 
