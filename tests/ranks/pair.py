@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from ports import free_port
 from rftlab.cli import main
 
 QUICK = [
@@ -26,9 +26,7 @@ class Pair:
     """``python COMMAND`` as ranks 0 and 1."""
 
     def __init__(self, command: list[str], cwd: Path | None = None) -> None:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.ranks = [
             subprocess.Popen(
                 [sys.executable, *command],
