@@ -54,19 +54,19 @@ def test_what_is_there_is_not_measured_again(tmp_path: Path) -> None:
 
 def test_a_signal_keeps_what_was_measured_and_the_same_command_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
-    command = [sys.executable, "-m", "rftlab", "profile", "dataset.references=null", "dataset.limit=600"]
-    command += [f"out={path}", "rollouts=16", "tasks_at_once=20"]
+    command = [sys.executable, "-m", "rftlab", "profile", "dataset.references=null", "dataset.limit=300"]
+    command += [f"out={path}", "rollouts=8", "tasks_at_once=20"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and (not path.exists() or path.read_bytes().count(b"\n") < 21):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 143 and "the same command goes on" in err
-    assert 21 <= path.read_bytes().count(b"\n") < 601
+    assert 21 <= path.read_bytes().count(b"\n") < 301
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     tasks = [json.loads(line)["task"] for line in path.read_text().splitlines()[1:]]
-    assert len(tasks) == len(set(tasks)) == 600
+    assert len(tasks) == len(set(tasks)) == 300
 
 
 @pytest.mark.parametrize("override", ["rollouts=9", "temperature=0.5", "seed=1", "model=tiny-strong"])
