@@ -1,7 +1,6 @@
 """Real vLLM on the bundled model. Without vLLM every test here is skipped."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,10 +10,11 @@ from importlib import metadata
 
 import pytest
 
+from ports import free_port
 from rftlab.engines.vllm_install import PACKAGES
 from rftlab.prompts import model_source
 
-START = 180
+START = 300
 """Seconds that a server may take to start."""
 
 
@@ -31,9 +31,7 @@ def needs_vllm():
 @pytest.fixture(scope="session")
 def server(needs_vllm, tmp_path_factory):
     """The address of a real server of the bundled model; one for all tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = tmp_path_factory.mktemp("server") / "log"
     env = os.environ | {
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",

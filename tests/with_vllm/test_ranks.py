@@ -1,10 +1,11 @@
 """An engine on each of two ranks: the same rollouts as alone, and the ranks' process group outlives the engines."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from ports import free_port
 
 RANK = """
 import json, sys
@@ -27,9 +28,7 @@ print(json.dumps([one.item(), tokens(done)[:4]]), file=sys.stderr)
 
 
 def test_two_ranks_sample_alike_and_go_on_after_their_engines():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     path = {"PYTHONPATH": str(Path(__file__).parents[1])}
     ranks = [
         subprocess.Popen(

@@ -1,5 +1,6 @@
 """A signal reaches the run while vLLM starts and after."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,12 +15,14 @@ from vllm_tools import KV, build
 
 SHORT = ["budget.prompts=4", "budget.group_size=4", "budget.steps=500", "dataset.limit=16", "eval.limit=8"]
 SHORT += ["eval.samples=1", "panel.tasks=0", "tracking=none", "engine=vllm", KV]
-PATIENCE = 120
+PATIENCE = 240
 
 
 def loads_vllm(process, _):
     """Whether vLLM's kernels are being loaded: the engine is not there yet."""
-    return "/vllm/" in Path(f"/proc/{process.pid}/maps").read_text()
+    with contextlib.suppress(OSError):  # it has ended
+        return "/vllm/" in Path(f"/proc/{process.pid}/maps").read_text()
+    return False
 
 
 def takes_steps(_, outputs):
