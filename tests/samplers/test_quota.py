@@ -41,7 +41,7 @@ def seen(sampler, tasks, wins, trials) -> None:
         (AR3PO(), 4, 8, 2),
         (AR3PO(chunk=4, cap=20), 4, 20, 5),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, int) else type(value).__name__,
 )
 def test_sizes_and_rounds(hand, allocator, first, cap, rounds) -> None:
     bound(allocator)
