@@ -1,10 +1,15 @@
 """What a step has shown, on groups made by hand."""
 
 import dataclasses
+import datetime
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from rftlab import measure
 from rftlab.core import Completion, Finish, Group, Pick, Purpose, Status, Task, Verdict
 from rftlab.measure import completion_rows, group_rows, meta_hash, step_metrics
 
@@ -116,9 +121,46 @@ def test_kept_completions_hold_the_advantages_that_they_were_trained_with():
     assert all(row["advantage"] is None for row in rows if row["task"] != "id4")
 
 
-def test_the_hash_of_a_tasks_other_columns_is_that_of_what_a_verifier_reads():
-    def of(**meta):
-        return meta_hash(Task("x", 0, (), "a", meta))
+def of(**meta) -> str:
+    return meta_hash(Task("x", 0, (), "a", meta))
 
+
+def test_the_hash_of_a_tasks_other_columns_is_that_of_what_a_verifier_reads():
     assert of(tests=["1"], row="a.jsonl:1") == of(row="a.jsonl:9", tests=["1"]) != of(tests=["2"])
-    assert of(tolerance=0.1) != of() == of(row="b") and len(of(odd={1, 2})) == 8
+    assert of(tolerance=0.1) != of() == of(row="b")
+
+
+def test_the_hash_of_columns_as_json_has_them_is_the_one_that_earlier_runs_have_written():
+    assert of() == "d905e156"
+    assert of(tests=["1", {"b": None, "a": [True, 1.5]}], source="ü") == "e064c1db"
+
+
+def test_columns_that_json_does_not_know_have_a_hash_too():
+    assert of(m={1: 2, "a": 3}) == of(m={"a": 3, 1: 2}) != of(m={1: 3, "a": 3})
+    assert of(odd={1, "a"}) == of(odd={"a", 1}) != of(odd={1, "b"})
+    long = np.arange(5000)
+    assert of(a=long) == of(a=long.copy()) != of(a=np.where(long == 2500, 0, long))
+    assert of(a=object()) == of(a=object())  # no address in memory
+    assert of(d=datetime.date(2024, 1, 2)) != of(d=datetime.date(2024, 1, 3))
+
+
+def test_the_hash_is_the_same_in_every_process():
+    code = "from rftlab.core import Task; from rftlab.measure import meta_hash; from pathlib import Path;"
+    code += "print(meta_hash(Task('x', 0, (), 'a', {'s': {'ab', 'cd', 'ef', 'gh'}, 'd': {'k': frozenset('xyz')}})))"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+
+
+def test_a_tasks_columns_are_hashed_once_a_step_and_only_where_a_completion_is_kept(monkeypatch):
+    asked = []
+    monkeypatch.setattr(measure, "meta_hash", lambda task: asked.append(task.id) or "hash")
+    assert all(row["meta"] == "hash" for row in completion_rows(GENERATED, -1))
+    assert sorted(asked) == sorted({g.task.id for g in GENERATED})
+    asked.clear()
+    completion_rows(GENERATED, 2)
+    assert len(asked) == 2

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from rftlab.canonical import content_hash
 from rftlab.core import Finish, Float, Group, Pick, Purpose, Status, Task
 
 
@@ -99,6 +98,8 @@ def completion_rows(
     }
     depth = max((len(g.completions) for g in generated), default=0)
     order = [(g, i) for i in range(depth) for g in generated if i < len(g.completions)]
+    order = order if limit < 0 else order[:limit]
+    metas = {task.index: meta_hash(task) for task in {g.task.index: g.task for g, _ in order}.values()}
     return [
         {
             "step": g.step,
@@ -113,16 +114,15 @@ def completion_rows(
             "finish": str(g.completions[i].finish),
             "tokens": len(g.completions[i].tokens),
             "advantage": trained.get((_key(g), i)),
-            "meta": meta_hash(g.task),
+            "meta": metas[g.task.index],
         }
-        for g, i in (order if limit < 0 else order[:limit])
+        for g, i in order
     ]
 
 
 def meta_hash(task: Task) -> str:
     """8 hex digits of what a verifier may read beside the answer; where the task stands in its file is none of it."""
-    known = {key: value for key, value in task.meta.items() if key != "row"}
-    return hashlib.blake2b(json.dumps(known, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
+    return content_hash({key: value for key, value in task.meta.items() if key != "row"})
 
 
 def _key(group: Group) -> tuple[int, str, int]:
