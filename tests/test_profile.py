@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rftlab.config import build_dataset, compose
+from rftlab.config import build_dataset, check, compose
 from rftlab.core import InputError
 from rftlab.lab import prepared
 from rftlab.profile import main, read, summary
@@ -38,6 +38,16 @@ def test_rates_follow_the_model_and_cost_what_was_generated(tmp_path: Path, caps
     assert np.abs(rates - truth).mean() < 0.06
     shown = capsys.readouterr().out
     assert "40 of 50 tasks" in shown and "50 tasks, 3,200 rollouts, mean pass rate" in shown and str(path) in shown
+
+
+def test_a_mixture_and_its_lists_are_written_down_and_found_again(tmp_path: Path) -> None:
+    mix = ["engine=sim", "dataset=mix", "dataset.parts=[ladder]", "dataset.train_size=20", "rollouts=2"]
+    command = compose([*mix, f"out={tmp_path}/m.jsonl"], verb="profile")
+    path = main(check(command, "profile"))
+    whole = path.read_bytes()
+    head = json.loads(whole.splitlines()[0])
+    assert head["verifier"]["parts"] == ["ladder"] and head["verifier"]["verifiers"]["ladder"]["check"]["strip"] is True
+    assert main(check(command, "profile")).read_bytes() == whole
 
 
 def test_what_is_there_is_not_measured_again(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from rftlab.core import Float, InputError, Task, TaskPool
 from rftlab.engines.base import Engine, Sampling
@@ -58,15 +59,16 @@ def made_by(cfg: Any) -> dict[str, Any]:
     """What decides the rates: two profiles with the same are interchangeable."""
     from rftlab.lab import is_simulated
 
+    check: Any = OmegaConf.to_container(cfg.verifier.check, resolve=True)
     return {
         "profile": FORMAT,
-        "simulated": dict(cfg.engine) if is_simulated(cfg) else None,
+        "simulated": OmegaConf.to_container(cfg.engine, resolve=True) if is_simulated(cfg) else None,
         "model": cfg.model.path,
         "revision": cfg.model.revision,
         "dtype": cfg.model.dtype,
         "init_from": cfg.init_from,
         "dataset": cfg.dataset.name,
-        "verifier": {"name": cfg.verifier.name, **dict(cfg.verifier.check)},
+        "verifier": {"name": cfg.verifier.name, **check},
         "rollouts": cfg.rollouts,
         "temperature": float(cfg.temperature),
         "max_new_tokens": cfg.model.max_new_tokens,
