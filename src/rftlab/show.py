@@ -91,11 +91,13 @@ def read(run: Path, steps: dict[int, Path], wanted: Wanted) -> tuple[list[dict[s
     """The saved completions of the step, or of the task, in the order in which they were saved; the damaged lines."""
     if wanted.step is not None and wanted.step not in steps:
         near = min(steps, key=lambda step: abs(step - wanted.step))  # type: ignore[operator]
-        what = "evaluation at" if wanted.evaluation else "completions of"
-        raise InputError(
-            f"{run} has no {what} step {wanted.step}; it has {len(steps):,} steps from {min(steps)} to {max(steps)}: "
-            f"--step {near}"
+        what, each = (
+            ("evaluation at", "evaluations from step") if wanted.evaluation else ("completions of", "steps from")
         )
+        there = (
+            f"{len(steps):,} {each} {min(steps)} to {max(steps)}" if len(steps) > 1 else f"those of step {near} alone"
+        )
+        raise InputError(f"{run} has no {what} step {wanted.step}; it has {there}: --step {near}")
     if wanted.step is not None:
         files = [steps[wanted.step]]
     else:

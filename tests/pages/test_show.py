@@ -84,7 +84,19 @@ def test_what_was_written_in_evaluations_is_shown_too(run: Path, capsys: pytest.
     task = show.lines(run / "eval_completions" / "step_000000.jsonl")[0]["task"]
     assert "4 evaluations: 16 rollouts" in printed(run, evaluation=True, task=task)
     assert cli.main(["show", str(run), "--eval", "--step", "1"]) == 2
-    assert "has no evaluation at step 1; it has 4 steps from 0 to 6: --step 0" in capsys.readouterr().err
+    assert "has no evaluation at step 1; it has 4 evaluations from step 0 to 6: --step 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [[], ["--eval"]])
+def test_one_step_alone_is_not_told_as_a_range(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    for file in [*copy.glob("completions/*"), *copy.glob("eval_completions/*")]:
+        if file.stem != "step_000006":
+            file.unlink()
+    assert cli.main(["show", str(copy), *args, "--step", "1"]) == 2
+    assert "step 1; it has those of step 6 alone: --step 6" in capsys.readouterr().err
 
 
 def test_a_run_without_completions_of_evaluations_names_the_key(
