@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(outputs.rglob("config.yaml")).parent
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    outputs = tmp_path_factory.mktemp("mixed")
+    mix = ["dataset=mix", "dataset.parts={letters: {dataset: ladder, train_size: 60}}"]
+    return loop.train(compose([*SIM[:-1], *mix, f"outputs_dir={outputs}"]))
+
+
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "it's = 1"))
@@ -35,6 +44,12 @@ def contents(run: Path) -> dict[str, bytes]:
     return {str(f.relative_to(run)): f.read_bytes() for f in run.rglob("*") if f.is_file() and "rescore" not in f.parts}
 
 
+def of(run: Path, name: str) -> Path:
+    """Where the one result of a verifier of this name lies, without the ending."""
+    (file,) = (run / "rescore").glob(f"{name}-*.json")
+    return file.with_suffix("")
+
+
 def result(file: Path) -> tuple[dict, list[dict]]:
     rows = [json.loads(line) for line in file.with_suffix(".jsonl").read_text().splitlines()]
     return json.loads(file.with_suffix(".json").read_text()), rows
@@ -45,7 +60,7 @@ def test_the_same_verifier_agrees_with_itself_and_the_run_is_not_touched(
 ) -> None:
     before, rollouts = contents(run), saved(run)
     assert cli.main(["rescore", str(run), "verifier=exact"]) == 0
-    found, rows = result(run / "rescore" / "exact")
+    found, rows = result(of(run, "exact"))
     wins = sum(row["passed"] for row in rollouts)
     assert 0 < wins < len(rollouts) and contents(run) == before
     assert found["agreement"] == {
@@ -68,7 +83,7 @@ def test_another_verifier_disagrees_where_it_should(run: Path, tmp_path: Path) -
     assert (
         cli.main(["rescore", f"run='{str(run).replace(chr(39), chr(92) + chr(39))}'", "verifier=python", function]) == 0
     )
-    found, rows = result(run / "rescore" / "python")
+    found, rows = result(of(run, "python"))
     assert found["check"]["function"].endswith("only_digits")
     for row, rollout in zip(rows, saved(run), strict=True):
         assert row["task"] == rollout["task"] and row["old_passed"] == rollout["passed"]
@@ -90,7 +105,8 @@ def test_the_place_can_be_chosen(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["RUN"], "verifier has no value: give verifier="),
+        (["RUN", "verifier=by_source"], "verifier=by_source grades the parts of a mixture, and there are none"),
+        (["RUN", "verifier=by_source", "--dry-run"], "grades the parts of a mixture, and there are none"),
         (["verifier=exact"], "run has no value"),
         (["nowhere", "verifier=exact"], "no config.yaml there"),
         (["RUN", "verifier=exact", "+replace.train_size=50"], "has changed: its 50 tasks"),
@@ -111,6 +127,17 @@ def test_what_cannot_be_rescored_is_one_line(
     assert says in err and err.count("\n") == 1 and not (run / "rescore").exists()
 
 
+@pytest.mark.parametrize(("line", "says"), [("", "has no pool.workers"), ("workers: many", "'many' of type 'str'")])
+def test_a_damaged_verifier_of_the_run_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    file = run / "config.yaml"
+    file.write_text(file.read_text().replace("workers: 2", line))
+    assert cli.main(["rescore", str(run)]) == 2
+    err = capsys.readouterr().err
+    assert says in err and "give verifier=NAME" in err and err.count("\n") == 1 and not (run / "rescore").exists()
+
+
 def test_a_run_without_completions_says_how_to_save_some(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(run / "completions")
     assert cli.main(["rescore", str(run), "verifier=exact"]) == 2
@@ -118,12 +145,38 @@ def test_a_run_without_completions_says_how_to_save_some(run: Path, capsys: pyte
 
 
 def test_a_second_verifier_of_the_same_name_does_not_overwrite_the_first(run: Path) -> None:
-    folds = ["false", "true", "true", "false"]
-    for fold in folds:
-        assert cli.main(["rescore", str(run), "verifier=exact", f"verifier.check.casefold={fold}"]) == 0
-    kept = {file.stem: json.loads(file.read_text())["check"] for file in (run / "rescore").glob("*.json")}
-    assert len(kept) == 2 and kept["exact"]["casefold"] is False
-    assert all(name == "exact" or check["casefold"] for name, check in kept.items())
+    ways = ["verifier.check.casefold=false", "verifier.check.casefold=true", "verifier.pool.deadline=3"]
+    for way in [*ways, "verifier.check.casefold=true", "verifier.pool.workers=1"]:  # those two have a place already
+        assert cli.main(["rescore", str(run), "verifier=exact", way]) == 0
+    kept = [json.loads(file.read_text())["check"]["casefold"] for file in (run / "rescore").glob("exact-*.json")]
+    assert sorted(kept) == [False, False, True]
+
+
+def test_jobs_of_a_sweep_that_run_at_once_keep_every_result(run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rftlab", "rescore", str(run), "-m", "verifier=exact"]
+    command += ["verifier.check.casefold=true,false", "hydra.launcher.n_jobs=2", f"outputs_dir={tmp_path}/o"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    results = [result(file) for file in (run / "rescore").glob("*.json")]
+    assert sorted(found["check"]["casefold"] for found, _ in results) == [False, True]
+    assert all(len(rows) == found["saved"] for found, rows in results)
+
+
+def test_without_a_verifier_the_runs_own_grades_again(run: Path) -> None:
+    assert cli.main(["rescore", str(run)]) == 0
+    found, rows = result(of(run, "exact"))
+    assert found["old"] == found["new"] == "exact" and not found["changes"] and len(rows) == found["saved"] > 0
+
+
+@pytest.mark.parametrize("chosen", [[], ["verifier=by_source"], ["verifier=by_source", "--dry-run"]])
+def test_a_mixture_is_graded_by_the_verifiers_of_its_parts(mixed: Path, tmp_path: Path, chosen: list[str]) -> None:
+    run = shutil.copytree(mixed, tmp_path / "run")
+    assert cli.main(["rescore", str(run), *chosen]) == 0
+    if "--dry-run" in chosen:
+        return
+    found, rows = result(of(run, "by_source"))
+    assert found["new_graded"] == found["saved"] == len(rows) > 0 and not found["faults"] and not found["changes"]
+    assert 0 < found["new_passed"] == found["old_passed"] and set(found["check"]["verifiers"]) == {"letters"}
 
 
 @pytest.mark.parametrize(
@@ -173,13 +226,13 @@ def test_tasks_whose_other_columns_have_changed_are_counted_and_graded_by_the_pr
     write(("good",) * 20)
     run = loop.train(compose([*SIM[:-1], *mine, f"outputs_dir={tmp_path}/outputs", "tracking.save_completions=-1"]))
     assert cli.main(["rescore", str(run), *judge]) == 0
-    found, rows = result(run / "rescore" / "python")
+    found, rows = result(of(run, "python"))
     assert found["other_meta"] == [] and found["unknown_meta"] == 0
     assert "other columns" not in capsys.readouterr().out
 
     write(("bad",) * 20)
     assert cli.main(["rescore", str(run), *judge]) == 0
-    found, rows = result(run / "rescore" / "python")
+    found, rows = result(of(run, "python"))
     seen = {row["task"] for row in rows}
     assert set(found["other_meta"]) == seen and not any(row["passed"] for row in rows)
     assert f"{len(seen)} tasks have other columns beside the answer than in the run" in capsys.readouterr().out

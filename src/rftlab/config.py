@@ -171,7 +171,7 @@ def _typed(cfg: DictConfig, verb: str) -> DictConfig:
     assert isinstance(typed, DictConfig)
     if missing := sorted(OmegaConf.missing_keys(typed)):
         raise InputError(f"{missing[0]} has no value: give {missing[0]}=…")
-    if OmegaConf.is_dict(grader := typed.verifier.check):
+    if OmegaConf.is_dict(grader := OmegaConf.select(typed, "verifier.check")):
         by_source.fill_in(grader)
     return typed
 

@@ -14,12 +14,15 @@ from rftlab.verifiers.base import Verifier
 def dry_run(name: str, cfg: Any) -> int:
     """Prints the configuration and the run directory after every check that needs no model."""
     where = ""
+    if name == "rescore":
+        from rftlab.rescore import configuration, grader, training_pool
+
+        of_run = configuration(cfg.run, cfg.replace)
+        training_pool(of_run, cfg.run)
+        cfg.verifier = grader(cfg.verifier, of_run)
     verifier = targets.build("verifier.check", cfg.verifier.check, Verifier)
     verifier.limits(cfg.verifier.pool.deadline, cfg.verifier.pool.memory_gib)
     if name == "rescore":
-        from rftlab.rescore import configuration, training_pool
-
-        training_pool(configuration(cfg.run, cfg.replace), cfg.run)
         print(OmegaConf.to_yaml(cfg, resolve=True), end="")
         return 0
     if name != "train":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from rftlab.canonical import content_hash
 from rftlab.core import InputError, Status, Task, TaskPool, Verdict
+from rftlab.first_line import first_line
 from rftlab.measure import meta_hash
 from rftlab.outfile import outfile, write
+from rftlab.schema import Verifier as VerifierNode
 from rftlab.tracking import read_jsonl
+from rftlab.verifiers.by_source import fill_in
 from rftlab.verifiers.pool import VerifierPool
 
 OUTCOMES = ("passed", "failed", "fault")
@@ -232,22 +235,24 @@ def _share(passed: int, graded: int) -> str:
     return f"{passed:,} of {graded:,} passed" + (f" ({passed / graded:.4f})" if graded else "")
 
 
-def _beside(dataset: Any, verifier: Any) -> Any:
-    """The verifier's node where it finds the run's dataset, which some are told by (``by_source``)."""
-    return OmegaConf.create({"dataset": dataset, "verifier": OmegaConf.to_container(verifier, resolve=False)}).verifier
-
-
-def _default(run: str, name: str, check: Any) -> Path:
-    """``RUN/rescore/NAME``, or with a hash of the verifier's options where that holds the result of others."""
-    out = Path(run) / "rescore" / name
+def grader(verifier: DictConfig | None, of_run: DictConfig) -> DictConfig:
+    """The node of the verifier that is to grade: the one that was chosen, told the parts of the run's dataset where it
+    goes by them (``by_source``); None = the run's own."""
     try:
-        before = json.loads(out.with_name(f"{name}.json").read_text(encoding="utf-8"))["check"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return out
-    text = json.dumps(check, sort_keys=True)
-    if json.dumps(before, sort_keys=True) == text:
-        return out
-    return out.with_name(f"{name}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}")
+        node = OmegaConf.merge(OmegaConf.structured(VerifierNode), of_run.verifier if verifier is None else verifier)
+    except OmegaConfBaseException as error:
+        raise InputError(f"the verifier in the run's config.yaml: {first_line(error)}; give verifier=NAME") from error
+    if missing := sorted(OmegaConf.missing_keys(node)):
+        raise InputError(f"the verifier in the run's config.yaml has no {missing[0]}; give verifier=NAME")
+    fill_in(node.check, of_run.dataset)
+    return node  # type: ignore[return-value]
+
+
+def _default(run: str, verifier: DictConfig, replace: Any) -> Path:
+    """``RUN/rescore/NAME-HASH``: one place for each way to grade, so that no result takes another's."""
+    node: Any = OmegaConf.to_container(verifier, resolve=True)
+    limits = {key: value for key, value in node["pool"].items() if key != "workers"}
+    return Path(run) / "rescore" / f"{node['name']}-{content_hash([node['check'], limits, replace])}"
 
 
 def main(cfg: Any) -> Rescore:
@@ -256,11 +261,13 @@ def main(cfg: Any) -> Rescore:
 
     of_run = configuration(cfg.run, cfg.replace)
     pool = training_pool(of_run, cfg.run)
-    check = OmegaConf.to_container(cfg.verifier.check, resolve=True)
-    out = _default(cfg.run, cfg.verifier.name, check) if cfg.out is None else Path(str(cfg.out))
+    chosen = grader(cfg.verifier, of_run)
+    check = OmegaConf.to_container(chosen.check, resolve=True)
+    replace = OmegaConf.to_container(cfg.replace, resolve=True)
+    out = _default(cfg.run, chosen, replace) if cfg.out is None else Path(str(cfg.out))
     outfile("" if cfg.out == "" else f"{out}.json")
-    with build_pool(_beside(of_run.dataset, cfg.verifier)) as verifier:
-        found, rows = rescore(cfg.run, of_run.verifier.name, cfg.verifier.name, pool, verifier)
+    with build_pool(chosen) as verifier:
+        found, rows = rescore(cfg.run, of_run.verifier.name, chosen.name, pool, verifier)
     write(Path(f"{out}.json"), json.dumps(asdict(found) | {"check": check}, indent=1) + "\n")
     write(Path(f"{out}.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
     print("\n".join([*found.lines(), f"written: {out}.json, {out}.jsonl"]))

@@ -162,7 +162,7 @@ class ValidateVerb(_Verb):
 class RescoreVerb:
     """``rftlab rescore``."""
 
-    verifier: Verifier = MISSING
+    verifier: Verifier | None = None
     run: str = MISSING
     out: str | None = MISSING
     replace: dict[str, Any] = MISSING

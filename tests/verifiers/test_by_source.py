@@ -51,6 +51,12 @@ def test_a_verifier_that_lacks_an_option_is_named_by_the_part() -> None:
         BySource({"p": {"dataset": "ladder", "verifier": "python"}})
 
 
+def test_without_parts_there_is_nothing_to_grade_by() -> None:
+    cfg = check(compose(["verifier=by_source"], verb="validate"), "validate")
+    with pytest.raises(InputError, match=r"^verifier=by_source grades the parts of a mixture, and there are none"):
+        build_pool(cfg.verifier)
+
+
 def test_a_mixture_of_string_comparisons_needs_no_workers() -> None:
     cfg = compose(["dataset=mix", "dataset.parts=[ladder]"], verb="validate")
     with build_pool(cfg.verifier) as pool:
@@ -73,7 +79,7 @@ def build(cfg: object) -> tuple[float, float | None]:
 
 
 def test_a_dead_worker_is_the_doing_of_programs_only() -> None:
-    verifier = BySource()
+    verifier = BySource(["ladder"])
     verifier.checks = {"programs": FaultyProgram(), "texts": Faulty()}
     verifier.trusted = False
     assert verifier.runs(task("programs")) and not verifier.runs(task("texts"))
@@ -83,11 +89,11 @@ def test_a_dead_worker_is_the_doing_of_programs_only() -> None:
 
 
 def test_a_task_of_no_part_is_a_fault_and_the_verifier_pickles() -> None:
-    with VerifierPool(pickle.loads(pickle.dumps(BySource()))) as pool:
+    with VerifierPool(pickle.loads(pickle.dumps(BySource(["ladder"])))) as pool:
         assert pool.grade([("ab", task("elsewhere"))])[0].status is Status.FAULT
         assert "elsewhere" in pool.reasons[0]
     with pytest.raises(ValueError, match="no verifier for source None"):
-        BySource().gold(Task("t", 0, (), "ab"))
+        BySource(["ladder"]).gold(Task("t", 0, (), "ab"))
 
 
 def test_options_in_the_yaml_of_a_parts_verifier_are_in_the_fingerprint(tmp_path: Path) -> None:

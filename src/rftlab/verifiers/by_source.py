@@ -17,6 +17,9 @@ class BySource(Verifier):
         eval_parts: as in ``dataset=mix``.
         config_dir: as in ``dataset=mix``.
         verifiers: part -> its verifier, as ``part_verifiers`` gives them; None = those of the YAMLs as they are now.
+
+    Raises:
+        InputError: there is no part, or the verifier of one cannot be built.
     """
 
     def __init__(
@@ -28,8 +31,13 @@ class BySource(Verifier):
     ) -> None:
         self.checks: dict[str, Verifier] = {}
         self._limits: list[tuple[float, float | None]] = []
-        if verifiers is None:
+        if verifiers is None and parts is not None:
             verifiers = part_verifiers(parts, eval_parts, config_dir)
+        if not verifiers:
+            raise InputError(
+                "verifier=by_source grades the parts of a mixture, and there are none: give dataset=mix "
+                "'dataset.parts=[NAME, …]', or another verifier=NAME"
+            )
         for name, node in verifiers.items():
             from rftlab import targets
 
@@ -77,8 +85,6 @@ class BySource(Verifier):
 def part_verifiers(parts: Any, eval_parts: Any, config_dir: str | None) -> dict[str, dict[str, Any]]:
     """Part -> ``check``, ``deadline`` and ``memory_gib`` of its verifier's YAML; of a part to train on and to evaluate
     on, the former's."""
-    if parts is None:
-        return {}
     from omegaconf import OmegaConf
 
     from rftlab.datasets.parts import read
@@ -94,7 +100,15 @@ def part_verifiers(parts: Any, eval_parts: Any, config_dir: str | None) -> dict[
     }
 
 
-def fill_in(check: Any) -> None:
-    """Writes what grades the parts into ``verifier.check`` of a composed configuration, where it is not said yet."""
-    if check.get("_target_") == f"{__name__}.{BySource.__name__}" and check.get("verifiers") is None:
-        check["verifiers"] = part_verifiers(check.get("parts"), check.get("eval_parts"), check.get("config_dir"))
+def fill_in(check: Any, dataset: Mapping[str, Any] | None = None) -> None:
+    """Writes what grades the parts into ``verifier.check``, where it is not said yet.
+
+    The parts are its own or, where it has none, those of ``dataset``.
+    """
+    if check.get("_target_") != f"{__name__}.{BySource.__name__}" or check.get("verifiers") is not None:
+        return
+    if check.get("parts") is None and dataset is not None:
+        for key in ("parts", "eval_parts", "config_dir"):
+            check[key] = dataset.get(key)
+    if check.get("parts") is not None:
+        check["verifiers"] = part_verifiers(check["parts"], check.get("eval_parts"), check.get("config_dir"))
