@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rftlab import runs
 from rftlab.runs import RunState
-from rftlab.sweep_plan import Waiting, waiting
+from rftlab.sweep_plan import AtWork, at_work
 from rftlab.terminal import duration, say
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def main(folder: Path, watch: bool, as_json: bool, every: float = 2.0) -> int:
     elif watch and (console := Console()).is_terminal:
         live_view(console, folder, every)
     else:
-        print("\n".join(view(folder, runs.find(folder), waiting(folder))))
+        found = runs.find(folder)
+        print("\n".join(view(folder, found, at_work(folder, found))))
     return 0
 
 
@@ -51,7 +52,8 @@ def live_view(console: Console, folder: Path, every: float) -> None:
     try:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                found, sweeps = runs.find(folder), waiting(folder)
+                found = runs.find(folder)
+                sweeps = at_work(folder, found)
                 groups = len({run.group for run in found}) + len(sweeps)
                 lines = view(folder, found, sweeps, console.height - 2 * groups - BELOW)
                 live.update(coloured(lines), refresh=True)
@@ -71,8 +73,8 @@ def coloured(lines: Sequence[str]) -> Text:
     return text
 
 
-def view(folder: Path, found: Sequence[RunState], sweeps: Sequence[Waiting] = (), rows: int | None = None) -> list[str]:
-    """A table for each experiment, one for the jobs that each sweep has not come to, and a line of counts, as lines.
+def view(folder: Path, found: Sequence[RunState], sweeps: Sequence[AtWork] = (), rows: int | None = None) -> list[str]:
+    """A table for each experiment, one for the jobs of each sweep that have no run, and a line of counts, as lines.
 
     At most ``rows`` runs and jobs; None = all.
     """
@@ -87,17 +89,17 @@ def view(folder: Path, found: Sequence[RunState], sweeps: Sequence[Waiting] = ()
     hidden = len(found) - len(shown)
     for sweep in sweeps:
         free = None if rows is None else max(0, rows - len(shown))  # the same for each: two sweeps here are rare
-        if table := [(f"  {job}", "waiting") for job in sweep.jobs[:free]]:
-            lines += [f"{sweep.folder.name}, not begun", *aligned(("  job", "state"), table)]
+        if table := [(f"  {label}", state) for label, state in sweep.jobs[:free]]:
+            lines += [f"{sweep.folder.name}, without a run", *aligned(("  job", "state"), table)]
         hidden += len(sweep.jobs) - len(table)
     if hidden:
         lines.append(f"and {hidden:,} more")
     return [*lines, totals(found, sweeps)]
 
 
-def totals(found: Sequence[RunState], sweeps: Sequence[Waiting]) -> str:
+def totals(found: Sequence[RunState], sweeps: Sequence[AtWork]) -> str:
     """The line of counts, and about how long the sweeps at work have still to go."""
-    states = [run.state for run in found] + ["waiting" for sweep in sweeps for _ in sweep.jobs]
+    states = [run.state for run in found] + [state for sweep in sweeps for _, state in sweep.jobs]
     left = [sweep.seconds_left(found) for sweep in sweeps]
     known = [seconds for seconds in left if seconds is not None]
     return counts(states) + (f"; about {duration(max(known))} to go" if left and len(known) == len(left) else "")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from rftlab import runs
 from rftlab.config import LENGTH
 from rftlab.core import InputError
+from rftlab.prompts import other_template
 from rftlab.signals import Stopped, Stopper
 from rftlab.sweep_cells import Cell, Sweep, place
 from rftlab.sweep_plan import Plan
@@ -74,20 +76,22 @@ class Pool:
             SystemExit: A signal came (130, 143). The jobs were asked to stop, and have saved.
         """
         seen: list[Cell] = []
+        waiting: deque[Cell] = deque()
         lifeline, self._alive = os.pipe()
         self._lifeline = lifeline
         with Stopper() as stopper:
             try:
-                for i, cell in enumerate(cells):
+                for cell in cells:
                     seen.append(cell)
                     sweep.cells.append(cell)
                     if self._locate(cell):
-                        self._wait_for(lambda: bool(self.free), stopper)
-                        if not self._given_up(seen):
-                            self._begin(cell)
-                    self.plan.looked_at(i)
-                self._wait_for(lambda: not self.jobs, stopper)
-                self._look_again(seen, stopper)
+                        waiting.append(cell)
+                        if not self.free:
+                            self.plan.note(cell, "waiting")
+                    self._turn(waiting, seen, stopper)
+                self._work_off(waiting, seen, stopper)
+                # what others had in hand has been done since, or was left
+                self._work_off(deque(cell for cell in seen if cell.outcome == "elsewhere"), seen, stopper)
             except Stopped as signalled:
                 say(f"{signalled}: {len(self.jobs)} jobs asked to stop; they save first")
                 self._stop()
@@ -100,12 +104,20 @@ class Pool:
                 os.close(self._alive)
         return seen
 
-    def _look_again(self, cells: Sequence[Cell], stopper: Stopper) -> None:
-        """Cells that others had in hand have been done since, or were left."""
-        for cell in [c for c in cells if c.outcome == "elsewhere"]:
-            if self._locate(cell) and not self._given_up(cells):
-                self._begin(cell)
-                self._wait_for(lambda: not self.jobs, stopper)
+    def _turn(self, waiting: deque[Cell], seen: Sequence[Cell], stopper: Stopper) -> None:
+        """Takes in what has ended and begins what there is place for."""
+        stopper.poll()
+        self._reap()
+        while waiting and self.free:
+            cell = waiting.popleft()
+            if self._given_up(seen) or not self._locate(cell) or not self._begin(cell):  # done by others meanwhile
+                self.plan.note(cell, "ended")
+
+    def _work_off(self, waiting: deque[Cell], seen: Sequence[Cell], stopper: Stopper) -> None:
+        self._turn(waiting, seen, stopper)
+        while waiting or self.jobs:
+            time.sleep(POLL)
+            self._turn(waiting, seen, stopper)
 
     def _given_up(self, cells: Sequence[Cell]) -> bool:
         return self.fail_fast and any(cell.outcome == "failed" for cell in cells)
@@ -121,6 +133,8 @@ class Pool:
             return True
         run = runs.read(cell.path)
         if run.finished and run.length == {key: OmegaConf.select(cell.cfg, key) for key in LENGTH}:
+            if other_template(cell.path, str(cell.cfg.model.prompt)):
+                return True  # which the job refuses, and says why
             self._measure(cell, "done before")
             return False
         if run.state == "running":
@@ -128,7 +142,8 @@ class Pool:
             return False
         return True
 
-    def _begin(self, cell: Cell) -> None:
+    def _begin(self, cell: Cell) -> bool:
+        """Starts the cell's job; whether it could."""
         assert cell.path is not None
         command = [sys.executable, "-m", "rftlab.lifeline", str(self._lifeline), cell.verb, *cell.overrides]
         environment = {  # one thread and no spinning, so that jobs beside each other do not starve
@@ -157,22 +172,16 @@ class Pool:
                 )
         except BlockingIOError:
             cell.outcome, cell.reason = "elsewhere", "another sweep has just begun it"
-            return
+            return False
         except OSError as error:
             self._end(cell, "failed", f"rftlab: cannot write {error.filename or cell.path}: {error.strerror}")
-            return
+            return False
         self.free.pop(0)
         self.jobs.append(Job(cell, process, slot, time.monotonic(), offset))
         gpu = "" if slot is None else f"  GPU {slot}"
         say(f"{self._place(cell)} begins  {cell.label}{gpu}  {cell.path}")
-
-    def _wait_for(self, enough: Callable[[], bool], stopper: Stopper) -> None:
-        while True:
-            stopper.poll()
-            self._reap()
-            if enough():
-                return
-            time.sleep(POLL)
+        self.plan.note(cell, "running")
+        return True
 
     def _reap(self) -> None:
         """Takes in the jobs that have ended."""
@@ -182,7 +191,6 @@ class Pool:
             cell, code = job.cell, job.process.returncode
             cell.seconds = time.monotonic() - job.began
             if code == 0:
-                self.plan.took(cell.seconds)
                 self._measure(cell, "done")
             elif code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
                 self._end(cell, "stopped", _last_words(job))
@@ -191,8 +199,9 @@ class Pool:
             else:
                 how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
                 self._end(cell, "failed", f"{how}: {_last_words(job)}")
-            if cell.run is None:  # its result is what it prints, and is wanted here
-                say(_console(job).decode(errors="replace").rstrip())
+            if cell.run is None and (printed := _beside_reason(job)):  # its result, which is wanted here
+                say(printed)
+            self.plan.note(cell, "ended", cell.seconds if code == 0 else None)
 
     def _measure(self, cell: Cell, outcome: str) -> None:
         cell.outcome = outcome
@@ -247,6 +256,14 @@ def _console(job: Job) -> bytes:
     with open(job.cell.path / "console.log", "rb") as log:
         log.seek(job.offset)
         return log.read()
+
+
+def _beside_reason(job: Job) -> str:
+    """What it has printed, without the line that is said as its reason."""
+    lines, words = _console(job).decode(errors="replace").rstrip().split("\n"), _last_words(job)
+    if job.cell.reason.endswith(words):
+        lines = [line for line in lines if not line.strip() or runs.last_words(line.encode()) != words]
+    return "\n".join(lines)
 
 
 def _last_words(job: Job) -> str:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rftlab.config import run_dir, schedule_reads_progress
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rftlab.config import RULES, run_dir, schedule_reads_progress
+from rftlab.core import InputError
 
 
 @dataclass
@@ -38,6 +45,11 @@ class Cell:
         """The directory of its run; None of other verbs than ``train``."""
         return self.path if self.verb == "train" else None
 
+    @property
+    def experiment(self) -> Path:
+        """The folder of its experiment."""
+        return experiment(self.cfg)
+
 
 @dataclass
 class Sweep:
@@ -52,15 +64,59 @@ class Sweep:
         return sum(cell.failed for cell in self.cells)
 
 
+def experiment(cfg: Any) -> Path:
+    """The folder of the experiment that ``cfg`` belongs to. Raises ``InputError`` where its name can name none."""
+    name = str(cfg.name)
+    for key, holds, wanted in RULES:
+        if key == "name" and not holds(name):
+            raise InputError(f"name={name}: wanted {wanted}")
+    return Path(str(cfg.outputs_dir)) / name
+
+
 def place(cell: Cell) -> Path:
     """The folder of a cell: its run's directory; of another verb than ``train`` one by its overrides.
 
-    Raises ``InputError`` where the configuration names no run.
+    Raises ``InputError`` where the configuration names none.
     """
+    folder = cell.experiment
     if cell.verb == "train":
         return run_dir(cell.cfg, schedule_reads_progress(cell.cfg))
     own = hashlib.blake2b("\n".join(sorted(cell.overrides)).encode(), digest_size=4).hexdigest()
-    return Path(str(cell.cfg.outputs_dir)) / str(cell.cfg.name) / f"{cell.verb}-{own}"
+    return folder / f"{cell.verb}-{own}"
+
+
+def apart(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells. Raises ``InputError`` if two would write to the same ``out``."""
+    cells, first = list(cells), {}
+    for cell in cells:
+        try:
+            out = OmegaConf.select(cell.cfg, "out")
+        except OmegaConfBaseException:  # the job says what is wrong with it
+            continue
+        if out is not None and (other := first.setdefault(os.path.normpath(str(out)), cell)) is not cell:
+            raise InputError(
+                f"out={out} is the place of more than one job, as of {other.label!r} and {cell.label!r}, which would "
+                f"write over each other: {_own_out(other, cell)}"
+            )
+    return cells
+
+
+def _own_out(one: Cell, other: Cell) -> str:
+    """How two cells get an ``out`` each: with the keys in it by which they differ."""
+    keys = []
+    for override in other.overrides:
+        key = override.split("=", 1)[0].lstrip("+")
+        if override not in one.overrides and re.fullmatch(r"[\w.]+", key):
+            node = OmegaConf.select(other.cfg, key)
+            if not OmegaConf.is_config(node):
+                keys.append(key)
+            elif "name" in node:  # a choice of a group
+                keys.append(f"{key}.name")
+    if not keys:
+        return "put into out= what differs between them"
+    written = OmegaConf.to_container(other.cfg, resolve=False)["out"]  # type: ignore[call-overload,index]
+    stem, suffix = re.fullmatch(r"(.*?)(\.\w+)?", str(written)).groups("")  # type: ignore[union-attr]
+    return f"give 'out={stem}-{'-'.join(f'${{{key}}}' for key in keys)}{suffix}'"
 
 
 def seeks(hydra_cfg: Any) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -32,7 +31,10 @@ class LocalLauncher(Launcher):
         self.n_jobs, self.gpus, self.fail_fast = n_jobs, gpus, fail_fast
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        from rftlab.sweep_cells import experiment
+
         self.context, self.task, self.config = hydra_context, task_function, config
+        experiment(config)  # a name that is none is said before Hydra makes its folder
         HydraConfig.instance().set_config(config.copy())  # a mixture asks it for the folder of the user's own parts
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -43,21 +45,24 @@ class LocalLauncher(Launcher):
             raise InputError("the axes make no job: one of them has no value, as range(0,0)")
         if not isinstance(self.fail_fast, bool):
             raise InputError(f"hydra.launcher.fail_fast={self.fail_fast}: wanted true or false")
-        if self.task.sweep.dry:
-            return [self._here(list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         from rftlab import ranks_launch, sweep, sweep_cells, sweep_plan
         from rftlab.gpus import slots
 
+        verb, labels = self.config.hydra.job.name, [self._label(overrides) for overrides in job_overrides]
+        cells = self._cells(job_overrides, labels, initial_job_idx)
+        if "out" in self.config:
+            cells = iter(sweep_cells.apart(cells))
+        if self.task.sweep.dry:
+            return [self._here(list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         if ranks_launch.inside:
             raise InputError(
                 "a sweep starts its jobs' ranks itself: leave the launcher in front out, and give launcher=accelerate"
             )
-        verb, seeks = self.config.hydra.job.name, sweep_cells.seeks(self.config.hydra)
+        seeks = sweep_cells.seeks(self.config.hydra)
         if seeks and verb != "train":
             raise InputError(f"rftlab {verb} has no objective: a search is for rftlab train")
         places = slots(self.n_jobs, self.gpus, len(job_overrides), self.config)
-        labels = [self._label(overrides) for overrides in job_overrides]
-        with sweep_plan.Plan(Path(self.config.outputs_dir) / self.config.name, labels, len(places)) as plan:
+        with sweep_plan.Plan(len(places)) as plan:
             pool = sweep.Pool(
                 slots=places,
                 fail_fast=self.fail_fast,
@@ -66,8 +71,8 @@ class LocalLauncher(Launcher):
                 options=job_options(self.config.hydra),
                 measure=sweep_cells.objective if seeks else None,
             )
-            cells = pool.run(self._cells(job_overrides, labels, initial_job_idx), self.task.sweep)
-        return [_job_return(cell, seeks) for cell in cells]
+            done = pool.run(cells, self.task.sweep)
+        return [_job_return(cell, seeks) for cell in done]
 
     def _label(self, overrides: Sequence[str]) -> str:
         typed: Any = OmegaConf.to_container(self.config.hydra.overrides.task, resolve=False)
@@ -75,7 +80,7 @@ class LocalLauncher(Launcher):
         return " ".join([o for o in overrides if _plain(o) not in common] or overrides)
 
     def _cells(self, job_overrides: Sequence[Sequence[str]], labels: Sequence[str], first: int) -> Iterator[Any]:
-        """The jobs as cells, each composed (a tenth of a second) when it is its turn."""
+        """The jobs as cells, each composed (a tenth of a second) when it is asked for: others work meanwhile."""
         from rftlab.sweep_cells import Cell
 
         for i, overrides in enumerate(map(list, job_overrides)):
