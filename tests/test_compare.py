@@ -98,10 +98,10 @@ def test_a_fact_that_an_older_run_does_not_say_is_no_difference_and_is_noted(tmp
     make(tmp_path, "bots", 2, facts={"prompt_template": "b"}, **own)
     make(tmp_path, "bots", 3, algo__lr=0.01, **own)
     found = compare.compare([tmp_path])
-    assert [(run.arm, run.seed, run.differences) for run in found.refused] == [
-        ("bots", 2, {"run.json: prompt_template": ["a", "b"]}),
-        ("bots", 3, {"algo.lr": [0.001, 0.01]}),
-    ]
+    assert {run.seed: run.differences for run in found.refused} == {
+        2: {"run.json: prompt_template": ["a", "b"]},
+        3: {"algo.lr": [0.001, 0.01]},
+    }
     assert [run.seed for run in found.arm("uniform").runs] == [0, 1, 2]
     (note,) = [caveat for caveat in found.caveats if caveat.code == "assumed"]
     assert note.severity == "note" and note.arms == ["uniform"] and "run.json: prompt_template" in note.text
