@@ -313,10 +313,12 @@ def test_a_finished_run_without_its_checkpoints_is_not_silently_begun_again(trai
     assert len(read_jsonl(path / "metrics.jsonl")) == 7
 
 
-def test_a_sampler_that_asks_for_nothing_ends_the_run(tmp_path, monkeypatch):
+def test_a_sampler_that_asks_for_nothing_ends_the_run_in_a_line_that_names_its_classes(tmp_path, monkeypatch):
     monkeypatch.setattr("rftlab.samplers.selectors.uniform.Uniform.propose", lambda *_: np.empty(0, np.int64))
-    with pytest.raises(RuntimeError, match="asked for nothing in step 1"):
+    with pytest.raises(InputError, match="asked for nothing in step 1") as error:
         run(tmp_path, "engine=sim")
+    said = str(error.value)
+    assert "selector rftlab.samplers.selectors.uniform.Uniform" in said and "sampler=NAME" in said and "\n" not in said
 
 
 def test_changed_references_are_another_run(tmp_path):
@@ -354,6 +356,21 @@ def test_a_changed_template_is_another_run(tmp_path):
     record.write_text(json.dumps(old))
     run(tmp_path, *command, "budget.steps=4")
     assert json.loads(record.read_text())["prompt_template"] not in (None, known["prompt_template"])
+
+
+def test_a_changed_template_is_noticed_on_a_run_that_is_done(tmp_path, capsys):
+    template = tmp_path / "own.jinja"
+    template.write_text("{{ messages[0].content }}")
+    command = ["engine=sim", f"model.prompt={template}", "budget.steps=2"]
+    path = run(tmp_path, *command)
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != ".lock"}
+    assert run(tmp_path, *command) == path and "done already (2 steps)" in capsys.readouterr().out
+    template.write_text("{{ messages[0].content }}!")
+    with pytest.raises(InputError, match=r"belongs to another run: .*own\.jinja has changed; change name or seed"):
+        run(tmp_path, *command)
+    assert before == {file: file.read_bytes() for file in before}
+    template.unlink()
+    assert run(tmp_path, *command) == path, "what has gone has not changed"
 
 
 def test_checkpoints_left_aside_never_push_out_new_ones(trained, tmp_path):

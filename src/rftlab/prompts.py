@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,20 @@ def template_fingerprint(prompt: str) -> str | None:
     if prompt in STYLES:
         return None
     return hashlib.blake2b(_template(prompt).encode(), digest_size=8).hexdigest()
+
+
+def other_template(run: Path, prompt: str) -> bool:
+    """Whether ``prompt`` is a template file with another content than the run in this directory has had.
+
+    A run of an older version does not say what it had, and a file that has gone has not changed.
+    """
+    if not Path(prompt).is_file():
+        return False
+    try:
+        known = json.loads((run / "run.json").read_text(encoding="utf-8")).get("prompt_template")
+    except (OSError, ValueError, AttributeError):
+        return False
+    return known not in (None, template_fingerprint(prompt))
 
 
 def _template(file: str) -> str:
