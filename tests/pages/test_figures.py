@@ -8,20 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparisons import comparison
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from rftlab.comparison import Comparison
-from rftlab.pages import charts, compare_figures, lines
-from rftlab.pages.figure import Drawing
+from rftlab.core import InputError
+from rftlab.pages import charts, compare_figures, lines, sheets
+from rftlab.pages.figure import Drawing, save
+from rftlab.pages.run_page import report
 from rftlab.pages.sheets import Sheets
 from rftlab.pages.style import look
 
 
 def pictures(found: Comparison, folder: Path) -> dict[str, Drawing]:
-    sheets = Sheets(folder, found.axes[:1])
-    compare_figures.draw(found, sheets)
-    return sheets.drawings
+    drawn = Sheets(folder, found.axes[:1])
+    compare_figures.draw(found, drawn)
+    return drawn.drawings
 
 
 def test_the_picture_of_differences_says_what_its_intervals_leave_out(tmp_path: Path) -> None:
@@ -91,3 +95,35 @@ def test_a_last_bin_that_takes_all_larger_counts_says_so() -> None:
     usual = [float(8 * (i % 10)) for i in range(1000)]
     assert shown_ticks([*usual, 4000.0])[-1] == "≥ 72", "72 and 4,000 share the last bin"
     assert not any("≥" in text for text in shown_ticks(usual))
+
+
+@pytest.mark.parametrize("counts", [[0.0] * 99 + [4.0], [0.0, 1.0, 2.0], [8.0 * i for i in range(100)], [7.0, 9.0]])
+def test_bins_begin_at_zero_and_hold_every_task(counts: list[float]) -> None:
+    figure = charts.histogram([("uniform", look(0), np.array(counts))], "rollouts of a task", "share of tasks")
+    (axes,) = figure.axes
+    (steps,) = axes.patches
+    heights, edges, _ = steps.get_data()
+    assert axes.get_xlim()[0] == edges[0] == 0 and heights.sum() == pytest.approx(1)
+    assert heights[0] == np.mean(np.array(counts) < edges[1])
+
+
+def test_no_words_of_a_runs_figures_are_cut(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(figure: Figure, folder: Path, name: str) -> str:
+        svg = save(figure, folder, name)
+        sizes = FigureCanvasAgg(figure).get_renderer()
+        for axes in figure.axes:
+            texts = (axes.xaxis.label, axes.yaxis.label, *axes.texts, *axes.get_yticklabels())
+            for text in filter(Text.get_text, texts):
+                assert "…" not in text.get_text(), (name, text)
+                box = text.get_window_extent(sizes)
+                assert figure.bbox.x0 - 1 <= box.x0 and box.x1 <= figure.bbox.x1 + 1, (name, text, box)
+        return svg
+
+    monkeypatch.setattr(sheets, "save", whole)
+    report(run, tmp_path)
+
+
+def test_a_place_that_takes_no_figures_is_one_line_with_what_repairs_it(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "figures").write_text("")
+    with pytest.raises(InputError, match=r"figures \(.*\): give a writable place by out=DIR"):
+        report(run, tmp_path)

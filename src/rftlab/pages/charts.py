@@ -122,7 +122,7 @@ class Dots:
 
 def dots(rows: Sequence[Dots], x_label: str, *, zero: bool = False, percent: bool = True) -> Figure:
     """A row each: every seed a dot, the mean a bar, the interval a line. ``zero`` draws the line of no difference."""
-    figure = sheet(WIDTH, 0.9 + 0.27 * len(rows))
+    figure = sheet(WIDTH, 0.9 + 0.15 * x_label.count("\n") + 0.27 * len(rows))
     axes = figure.subplots()
     for at, row in enumerate(rows):
         axes.plot([row.low, row.high], [at, at], color=row.look.colour, linewidth=2.2, solid_capstyle="butt")
@@ -169,25 +169,25 @@ def reliability(said: Sequence[Series]) -> Figure:
 
 
 def histogram(series: Sequence[tuple[str, Look, Float]], x_label: str, y_label: str) -> Figure:
-    """Shares of tasks by a whole count, as steps, so that several lie over one another; the last bin takes
-    what is larger, too, and then says so: "≥ N"."""
+    """Shares of tasks by a whole count, as steps, so that several lie over one another; a bin begins at the least count
+    that it holds, and the last one takes what is larger, too, and then says so: "≥ N"."""
     figure = sheet()
     axes = figure.subplots()
     every = np.concatenate([values for _, _, values in series]).astype(int)
     unit = max(1, int(np.gcd.reduce(every)))  # a group at a time: bins between its multiples would stay empty
     top = max(unit, int(np.quantile(every, 0.995)) if every.size else 1)
     width = unit * max(1, -(-top // unit // 24))
-    edges = np.arange(-unit / 2, top + width + unit / 2, width)
+    edges = np.arange(0, top + width + 1, width)
     for label, look, values in series:
-        heights, _ = np.histogram(np.minimum(values, edges[-1] - width / 2), edges)
+        heights, _ = np.histogram(np.minimum(values, edges[-2]), edges)
         kind = {"fill": True, "alpha": 0.35} if len(series) == 1 else {}
         axes.stairs(
             heights / max(1, len(values)), edges, color=look.colour, linestyle=look.line, label=short(label), **kind
         )
     ticks.counts(axes, x_label)
     axes.set_xlim(edges[0], edges[-1])
-    if every.size and every.max() > edges[-1]:
-        ticks.and_more(axes, edges[-1] - width / 2, edges[-2] + unit / 2)
+    if every.size and every.max() >= edges[-1]:
+        ticks.and_more(axes, edges[-2])
     axes.set_ylabel(y_label)
     ticks.percent(axes)
     if len(series) > 1:

@@ -105,7 +105,7 @@ def doubt(comparison: Comparison) -> Table:
 
 def shares(comparison: Comparison) -> Table:
     """Groups and beliefs; means over the steps of a run, then over seeds."""
-    keys = {"etr": "ETR", "yield": "mixed, of generated", "all_pass": "all right", "all_fail": "all wrong"}
+    keys = {"etr": "ETR", "yield": "mixed (generated)", "all_pass": "all right", "all_fail": "all wrong"}
     keys |= {"truncated": "truncated", "fault": "faults", "underfilled": "underfilled steps"}
     heads = ["arm", *keys.values(), "rank correlation", "calibration error"]
     rows = [

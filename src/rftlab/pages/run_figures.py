@@ -31,7 +31,7 @@ def draw(record: Record, picked: Chosen, pool: TaskPool | None, sheets: Sheets) 
 
 ETR = {
     "group/etr": "effective (ETR)",
-    "group/yield": "mixed, of generated",
+    "group/yield": "mixed (generated)",
     "group/all_pass": "all right",
     "group/all_fail": "all wrong",
 }
@@ -95,7 +95,7 @@ def _chosen(record: Record, picked: Chosen, pool: TaskPool | None, sheets: Sheet
             charts.Dots(name, look(0), np.array([a]), a, min(a, b), max(a, b))
             for name, a, b in zip(shares, mine, theirs, strict=True)
         ]
-        figure = charts.dots(dots, "share of training rollouts, percent; the line leads to its share of the pool")
+        figure = charts.dots(dots, "share of training rollouts, percent\nthe line leads to its share of the pool")
         most = max(shares, key=lambda name: shares[name])
         fair = float(theirs[list(shares).index(most)])
         says = f"Most rollouts went to {kind} {most}: {share(shares[most])}, against {share(fair)} of the pool."
@@ -116,7 +116,7 @@ def _strata(record: Record, sheets: Sheets) -> None:
         rows = [
             charts.Dots(name, look(0), np.array([b]), b, a, b) for name, a, b in zip(names, first, last, strict=True)
         ]
-        figure = charts.dots(rows, "accuracy, percent: the line leads from the first to the last evaluation")
+        figure = charts.dots(rows, "accuracy, percent\nthe line leads from the first to the last evaluation")
         gains = {name: b - a for name, a, b in zip(names, first, last, strict=True)}
         top = max(gains, key=lambda name: gains[name])
         says = f"The largest gain: {kind} {top}, {share(first[names.index(top)])} to {share(last[names.index(top)])}."

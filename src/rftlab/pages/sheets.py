@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from rftlab.outfile import outfolder
 from rftlab.pages.figure import Drawing, save, to_svg
 from rftlab.pages.words import AXES
 
@@ -15,11 +16,11 @@ class Sheets:
     """Draws pictures and keeps them by name.
 
     In ``folder`` each lies as SVG and as PNG; of one that is drawn against several x axes the first is NAME, the others
-    are NAME-by-AXIS.svg.
+    are NAME-by-AXIS.svg. Raises ``InputError`` where the folder cannot be written.
     """
 
     def __init__(self, folder: Path, axes: Sequence[str] = tuple(AXES)) -> None:
-        self.folder, self.axes = folder, axes
+        self.folder, self.axes = outfolder(folder), axes
         self.drawings: dict[str, Drawing] = {}
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -19,11 +19,11 @@ def counts(axes: Axes, label: str) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
 
 
-def and_more(axes: Axes, at: float, least: float) -> None:
-    """The last bin of the x axis, at its middle, as the one that takes everything from ``least`` on."""
+def and_more(axes: Axes, at: float) -> None:
+    """The last bin of the x axis, which begins at ``at``, as the one that takes everything from there on."""
     low, high = axes.get_xlim()
     others = [place for place in axes.get_xticks() if low <= place < at - 0.12 * (high - low)]
-    axes.set_xticks([*others, at], [*(_thousands(place, 0) for place in others), f"≥ {_thousands(least, 0)}"])
+    axes.set_xticks([*others, at], [*(_thousands(place, 0) for place in others), f"≥ {_thousands(at, 0)}"])
 
 
 def _thousands(value: float, _: int) -> str:
