@@ -108,6 +108,11 @@ VIOLATIONS = [
     ("name=a/b", "name=a/b"),
     ("outputs_dir=''", "outputs_dir=: wanted a folder"),
     ("tracking.tags=abc", "tracking.tags=abc: wanted a list"),
+    (
+        "model.template_options=3",
+        "model.template_options=3: wanted a mapping, as in ++model.template_options.NAME=VALUE",
+    ),
+    ("sampler.filter=3", "sampler.filter=3: wanted a mapping, as in ++sampler.filter.NAME=VALUE"),
     ("init_from=nowhere", "init_from=nowhere: no such directory"),
     ("budget.steps='???'", "budget.steps has no value"),
     ("+typo=1", "typo: no such key"),
@@ -135,6 +140,9 @@ MISTYPED = [
     (["a=["], "a=[: not an override"),
     (["+seed=1"], "leave out the +"),
     (["sampler=null"], "sampler=NAME"),
+    (["sampler="], "sampler=: lacks its value, wanted sampler=NAME with one of accuracy_filter, "),
+    (["sampler/admission="], "sampler/admission=: lacks its value, wanted sampler/admission=NAME with one of all, "),
+    (["verifier.check.foo=1"], "verifier.check.foo: no such key; verifier.check has "),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ PLUGINS = {
 }
 """Launchers and sweepers that can be added, by package."""
 
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+"""Errors of a place that takes no file."""
+
 LAUNCHER = ("hydra.launcher.n_jobs", "hydra.launcher.gpus", "hydra.launcher.fail_fast")
 """Options of ``hydra/launcher=local``."""
 
@@ -50,13 +54,15 @@ def options_first(verb: str, args: Sequence[str]) -> list[str]:
     rest = list(args)
     while rest:
         arg = rest.pop(0)
+        if arg.lstrip("+~").startswith("="):
+            raise InputError(f"{arg}: lacks its key, wanted KEY{arg.lstrip('+~')}; see rftlab {verb} --help")
         if not arg.startswith("-"):
             overrides.append(arg)
             continue
         name = arg.partition("=")[0]
         if name not in known:
-            guess = nearest(name, known)
-            hint = f"did you mean {guess}?" if guess else f"see rftlab {verb} --help"
+            guess = nearest(name.lstrip("-"), [option.removeprefix("--") for option in known if option[:2] == "--"])
+            hint = f"did you mean --{guess}?" if guess else f"see rftlab {verb} --help"
             raise InputError(f"{arg}: no such option; {hint}")
         options.append(arg)
         action = known[name]
@@ -77,12 +83,14 @@ def explained(verb: str, args: Sequence[str]) -> Iterator[None]:
         yield
     except YAMLError as exc:
         raise InputError(f"a configuration file is no YAML: {' '.join(str(exc).split())}") from exc
-    except (FileExistsError, FileNotFoundError, IsADirectoryError) as exc:  # of Hydra's own files: jobs report theirs
+    except (HydraException, OmegaConfBaseException, ValueError) as exc:  # some are an OSError, too
+        raise InputError(explain(exc, verb, args)) from exc
+    except OSError as exc:  # of Hydra's own files: jobs report theirs
+        if exc.errno not in UNWRITABLE:
+            raise
         raise InputError(
             f"cannot write {exc.filename} ({exc.strerror}): give a writable place by outputs_dir=DIR"
         ) from exc
-    except (HydraException, OmegaConfBaseException, ValueError) as exc:
-        raise InputError(explain(exc, verb, args)) from exc
 
 
 def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
@@ -93,7 +101,7 @@ def explain(exc: Exception, verb: str, args: Sequence[str]) -> str:
         return f"{exc.override}: not an override, wanted KEY=VALUE ({first_line(text)})"
     if found := re.search(r"Could not override '([^']+)'", text):
         return _to_add(found[1], verb, args, extra) or _no_such(found[1], verb, args, extra)
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         plugins = re.findall(r"^\t(\S+)$", text, re.M) if found[1].startswith("hydra/") else []
         return _no_such_option(found[1], found[2], sorted({*listing.options(found[1], extra), *plugins}))
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
@@ -131,7 +139,10 @@ def _no_such(key: str, verb: str, args: Sequence[str], extra: Sequence[Path]) ->
         return f"{key}: no such group; {hint}"
     if key.startswith("hydra.launcher.") and not any(arg.startswith("hydra/launcher=") for arg in args):
         return unknown_key(key, LAUNCHER)
-    return unknown_key(key, _known(verb, args, extra))
+    known = _known(verb, args, extra)
+    if (node := key.rpartition(".")[0]).endswith("verifier.check"):  # its options are those of one class alone
+        known = [other for other in known if other.startswith(f"{node}.")]
+    return unknown_key(key, known)
 
 
 def _known(verb: str, args: Sequence[str], extra: Sequence[Path]) -> list[str]:
@@ -148,6 +159,8 @@ def _no_such_option(group: str, name: str, options: Iterable[str]) -> str:
     options = list(options)
     if group.startswith("hydra/") and (package := PLUGINS.get(name)):
         return f"{group}={name} is a plugin of Hydra's that is not installed: pip install {package}; see docs/sweeps.md"
+    if not name:
+        return f"{group}=: lacks its value, wanted {group}=NAME with one of {', '.join(options) or 'none'}"
     guess = nearest(name, options)
     hint = f"did you mean {group}={guess}? " if guess else ""
     return f"{group}={name}: no such option; {hint}There are: {', '.join(options) or 'none'}"

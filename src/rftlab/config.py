@@ -182,6 +182,7 @@ KINDS = {
     "bool": "true or false",
     "str": "text",
     "list": "a list, as in [a,b]",
+    "dict": "a mapping, as in ++{key}.NAME=VALUE",
 }
 
 
@@ -192,11 +193,10 @@ def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
     kind = (
         {"Integer": "int", "Float": "float", "Boolean": "bool"}.get(found[1] or found[2], found[2]) if found else None
     )
-    if "not a ListConfig" in text:
-        kind = "list"
+    kind = "list" if "not a ListConfig" in text else "dict" if re.search(r"Dict\[|not a subclass of", text) else kind
     if exc.full_key and kind in KINDS:
         value = OmegaConf.select(cfg, exc.full_key)
-        return f"{exc.full_key}={'null' if value is None else value}: wanted {KINDS[kind]}"
+        return f"{exc.full_key}={'null' if value is None else value}: wanted {KINDS[kind].format(key=exc.full_key)}"
     return f"{exc.full_key}: {text}" if exc.full_key else text
 
 

@@ -149,7 +149,7 @@ def test_a_dataset_of_ones_own_can_be_a_part(tmp_path: Path) -> None:
         ({"parts": {"ladder": {"sead": 1}}}, "dataset.parts.ladder.sead: no such key; did you mean"),
         ({"parts": {"ladder": 0}}, "dataset.parts.ladder.weight=0: wanted a number above 0"),
         ({"parts": {"ladder": "x"}}, "weight=x"),
-        ({"parts": {"mine": {"dataset": "file"}}}, "dataset.parts.mine: dataset=mine needs local files"),
+        ({"parts": {"mine": {"dataset": "file"}}}, "dataset.parts.mine: dataset=mine needs tasks"),
         ({"parts": {"mix": 1}}, "cannot be a part of a mixture"),
         ({"parts": ["ladder"], "eval_parts": {"ladder": 2}}, "leave the weight out"),
         ({"parts": {"ladder": {"verifier": "exakt"}}}, "did you mean exact?"),

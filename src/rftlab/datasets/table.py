@@ -60,7 +60,9 @@ def load(
     elif hub is not None:
         train, held_out = _remote(hub, revision, name, eval_path, eval_files, records)
     else:
-        raise InputError(f"dataset={name} needs local files: dataset.path=FILE or FOLDER")
+        raise InputError(
+            f"dataset={name} needs tasks: dataset.path=FILE or FOLDER, or +dataset.hub.path=OWNER/NAME of the hub"
+        )
     change = list if adapt is None else _adapter(adapt)
     return assemble(
         name,
