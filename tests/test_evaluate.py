@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rftlab import cli
 from rftlab.core import Completion, Finish, Status, Task, TaskPool, Verdict
 from rftlab.evaluate import Evaluator, pass_at_k
 from rftlab.verifiers.base import Verifier
@@ -99,3 +100,11 @@ def test_so_many_completions_are_kept_as_the_key_says_one_of_each_task_in_turn()
     assert [row["text"] for row in evaluation(answers, save_completions=4).completions][3] == "?"
     assert len(evaluation(answers, save_completions=-1).completions) == 12
     assert evaluation(answers, save_completions=0).completions == []
+
+
+def test_a_place_that_is_a_file_is_said_before_the_evaluation(tmp_path, capsys):
+    (file := tmp_path / "ok.jsonl").write_text("kept")
+    assert cli.main(["eval", "engine=sim", "eval.limit=8", f"out={file}"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and file.read_text() == "kept"
+    assert f"cannot write to {file} (Not a directory): give a writable place by out=DIR" in err

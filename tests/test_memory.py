@@ -109,6 +109,24 @@ def test_the_doctor_plans_for_ranks_that_share_the_base(tmp_path):
     assert line.ok and "ranks share" in line.says
 
 
+def test_the_doctor_does_not_load_what_does_not_fit(tmp_path, monkeypatch):
+    cfg = compose([f"model.path={narrow(tmp_path)}", "model.prompt=plain"], verb="doctor")
+    monkeypatch.setattr(memory, "total_bytes", lambda: GIB // 2)
+    monkeypatch.setattr("rftlab.lab.build_engine", lambda *_: pytest.fail("the model was loaded"))
+    lines = {line.name: line for line in doctor.checks(cfg)}
+    assert not lines["memory"].ok and lines["canary"].says == "not compared: it does not fit"
+    assert "stale" not in lines and "sync" not in lines
+
+
+@pytest.mark.parametrize(
+    ("place", "says"), [("/dev/null/x", "Not a directory"), ("/proc/x", "No such file or directory")]
+)
+def test_the_doctor_tries_the_place_of_the_runs(tmp_path, place, says):
+    found = doctor._outputs(place)
+    assert not found.ok and f"cannot write to {place} ({says}): give a writable place by outputs_dir=DIR" in found.says
+    assert doctor._outputs(str(tmp_path / "new" / "er")).ok and not list(tmp_path.iterdir())
+
+
 def test_the_engines_copy_is_there_only_where_it_is_merged():
     names = [
         {part.name for part in memory.plan(load_of(*extra, device="cpu")).parts} for extra in ([], ["engine=vllm"])

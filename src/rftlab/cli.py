@@ -230,14 +230,11 @@ def profile(_: str, cfg: Any) -> int:
 def validate(_: str, cfg: Any) -> int:
     """Exit status 1 when a gold answer is refused or a wrong one accepted."""
     from rftlab.config import build_dataset
-    from rftlab.core import InputError
     from rftlab.outfile import outfile, write
     from rftlab.validate import validate as validate_dataset
     from rftlab.verifiers.pool import build_pool
 
     out = None if cfg.out is None else outfile(cfg.out)
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"out={cfg.out}: no such folder {out.parent}")
     dataset = build_dataset(cfg)
     with build_pool(cfg.verifier) as pool:
         found = validate_dataset(dataset, pool)

@@ -7,9 +7,10 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from rftlab.core import InputError
+from rftlab.outfile import outfolder
 from rftlab.rundir import versions
 
 
@@ -32,11 +33,11 @@ def doctor(cfg: Any) -> int:
 
 
 def checks(cfg: Any) -> Iterator[Check]:
-    """Cheap ones first; the model is loaded for the last."""
+    """Cheap ones first; the model is loaded for the last, and only where the memory plan says that it fits."""
     found = versions()
     yield Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield Check("packages", True, ", ".join(f"{k} {v}" for k, v in found.items()))
-    yield _outputs(Path(cfg.outputs_dir))
+    yield _outputs(cfg.outputs_dir)
     yield _wandb()
     yield _device(cfg.threads)
     yield _sandbox()
@@ -46,20 +47,23 @@ def checks(cfg: Any) -> Iterator[Check]:
     sizes = ", ".join(f"{len(tasks):,} {name} tasks" for name, tasks in dataset.pools().items())
     yield Check("dataset", True, f"{cfg.dataset.name}: {sizes}")
     yield _verifier(cfg, dataset)
-    yield from _memory(cfg, dataset)
-    yield from _canary(cfg, dataset)
+    fits = True
+    for check in _memory(cfg, dataset):
+        fits = check.ok
+        yield check
+    if fits:
+        yield from _canary(cfg, dataset)
+    else:
+        yield Check("canary", True, "not compared: it does not fit")
 
 
-def _outputs(folder: Path) -> Check:
-    there = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
-    free = shutil.disk_usage(there).free / 2**30
-    return Check(
-        "outputs",
-        os.access(there, os.W_OK) and free > 1,
-        f"{folder} is writable, {free:.0f} GiB free"
-        if os.access(there, os.W_OK)
-        else f"{there} is not writable; give outputs_dir=DIR",
-    )
+def _outputs(place: str) -> Check:
+    try:
+        folder = outfolder(place, "outputs_dir").absolute()
+    except InputError as error:
+        return Check("outputs", False, str(error))
+    free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free / 2**30
+    return Check("outputs", free > 1, f"{place} is writable, {free:.0f} GiB free")
 
 
 def _wandb() -> Check:
@@ -131,7 +135,7 @@ def _canary(cfg: Any, dataset: Any) -> Iterator[Check]:
     """Fresh weights must agree; a changed adapter that the engine has not taken over must be noticed."""
     import torch
 
-    from rftlab.core import Group, InputError, Verdict
+    from rftlab.core import Group, Verdict
     from rftlab.engines.base import Job, Sampling
     from rftlab.lab import build_engine, is_simulated
     from rftlab.update import Totals, canary_rows, engines_of

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,8 +135,10 @@ def _mean(key: str, rate: Float) -> dict[str, float]:
 def main(cfg: Any) -> Evaluation:
     """The verb ``eval``: evaluates a model, or the adapter of a run, prints the numbers, writes them to ``cfg.out``."""
     from rftlab.lab import build_engine, fitting
+    from rftlab.outfile import outfolder, write
     from rftlab.verifiers.pool import build_pool
 
+    out = None if cfg.out is None else outfolder(cfg.out)
     dataset = fitting(cfg)
     print(f"dataset {cfg.dataset.name}: {len(dataset.eval):,} tasks for evaluation{dataset.told()}")
     with build_pool(cfg.verifier) as verifier:
@@ -147,10 +148,8 @@ def main(cfg: Any) -> Evaluation:
         engine.close()
     for key, value in found.metrics.items():
         print(f"{key:<40} {value:.4f}")
-    if cfg.out is not None:
-        out = Path(cfg.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "metrics.json").write_text(json.dumps(found.metrics, indent=1) + "\n")
+    if out is not None:
+        write(out / "metrics.json", json.dumps(found.metrics, indent=1) + "\n")
         for name, rows in (("tasks", found.rows), ("completions", found.completions)):
-            (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            write(out / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return found

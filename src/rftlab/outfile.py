@@ -29,16 +29,19 @@ def outfile(out: object) -> Path:
     return path
 
 
-def outfolder(out: Path) -> Path:
-    """``out=`` as a folder that files can be written to; it need not exist yet. Nothing is left behind.
+def outfolder(out: object, key: str = "out") -> Path:
+    """``out`` as a folder that files can be written to; it need not exist yet. Nothing is left behind.
 
-    Raises ``InputError`` on a place that is no folder and cannot become one.
+    Raises ``InputError`` on an empty name, a place that is no folder and cannot become one; ``key`` repairs it.
     """
+    if not str(out).strip():
+        raise InputError(f"{key} is empty: wanted a folder, {key}=DIR")
+    path = Path(str(out))
     try:
-        with tempfile.TemporaryFile(dir=next(p for p in (out, *out.absolute().parents) if os.path.lexists(p))):
-            return out
+        with tempfile.TemporaryFile(dir=next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))):
+            return path
     except OSError as error:
-        raise InputError(f"cannot write to {out} ({error.strerror}): give a writable place by out=DIR") from error
+        raise InputError(f"cannot write to {out} ({error.strerror}): give a writable place by {key}=DIR") from error
 
 
 def write(path: Path, text: str) -> None:

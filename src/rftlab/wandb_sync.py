@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rftlab import runs
 from rftlab.core import InputError
 
 PATIENCE = 600.0
@@ -26,15 +27,25 @@ def offline_runs(folder: Path) -> list[Path]:
     return [run for run in found if not list(run.glob("*.synced"))]
 
 
+def being_written(run: Path) -> bool:
+    """Whether the run to which this offline run belongs is at work: what W&B keeps of it is not whole yet."""
+    folder = run.parents[1]
+    return runs.held(str(folder)) or runs.read(folder).state == "running"
+
+
 def sync(folder: Path, say: Callable[[str], None] = print) -> int:
-    """Sends them by ``wandb sync``; returns how many. Stops at the first that fails: the same command goes on there.
+    """Sends those that are whole by ``wandb sync``; returns how many. Stops at the first that fails: the same command
+    goes on there.
 
     Raises:
         InputError: there is no key, or the server did not take a run.
     """
-    waiting = offline_runs(folder)
+    found = offline_runs(folder)
+    waiting = [run for run in found if not being_written(run)]
+    if busy := len(found) - len(waiting):
+        say(f"left out, still being written: {busy:,}; the same command sends them when they have ended")
     if not waiting:
-        say(f"nothing to send: no offline run of W&B in {folder} that was not sent before")
+        say(f"nothing to send: no offline run of W&B in {folder} that has ended and was not sent before")
         return 0
     if not has_key():
         raise InputError(f"no key for W&B: wandb login first; offline runs that wait in {folder}: {len(waiting):,}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rftlab.core import InputError, Need
+from rftlab.datasets import files
 from rftlab.datasets.base import Dataset
 from rftlab.datasets.rows import BadRow, Row, mapped
 from rftlab.datasets.table import load
@@ -225,8 +227,6 @@ def rows_of(found: Dataset) -> list[str]:
 
 
 def test_every_format_yields_the_same_tasks(tmp_path: Path) -> None:
-    import gzip
-
     import pandas
 
     rows = [{"prompt": f"What, is\n{i}?", "answer": str(i), "level": i % 4} for i in range(30)]
@@ -287,6 +287,19 @@ def test_a_file_that_is_not_what_its_name_says_is_one_line(tmp_path: Path, name:
     with pytest.raises(InputError, match=said) as refused:
         load(str(tmp_path / name))
     assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_byte_of_a_gzipped_file_is_one_line_wherever_it_is(tmp_path: Path) -> None:
+    whole = gzip.compress("".join(json.dumps(row) + "\n" for row in questions(20)).encode(), mtime=0)
+    path, said = tmp_path / "a.jsonl.gz", set()
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x55]) + whole[i + 1 :])
+        try:
+            files.read(path)
+        except InputError as error:
+            said.add(str(error))
+    assert any("cannot be read: Error -3 while decompressing" in each for each in said)  # zlib's own
+    assert not any("\n" in each for each in said)
 
 
 def test_bad_rows_can_be_left_out_and_are_listed(tmp_path: Path) -> None:

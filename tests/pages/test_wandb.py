@@ -7,12 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from rftlab import cli, compare, metrics, wandb_compare, wandb_sync
 from rftlab.dashboard import AXIS, GROUP, SECTIONS, dashboard
+from rftlab.rundir import RunDir
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +119,25 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+def test_sync_leaves_out_runs_that_are_still_being_written(
+    waiting: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    held = RunDir(waiting / "a")
+    assert cli.main(["sync", str(waiting)]) == 2
+    said = capsys.readouterr()
+    assert "left out, still being written: 1;" in said.out and "wait in" in said.err and ": 1" in said.err
+    elsewhere = {"state": "running", "step": 1, "host": "another", "pid": 1, "heartbeat": time.time()}
+    (waiting / "b" / "status.json").write_text(json.dumps(elsewhere))
+    assert cli.main(["sync", str(waiting)]) == 0
+    out = capsys.readouterr().out
+    assert "left out, still being written: 2;" in out and "nothing to send" in out
+    held.set_status("done", 1)  # before W&B has its end
+    assert cli.main(["sync", str(waiting)]) == 0 and "written: 2;" in capsys.readouterr().out
+    held.close()
+    assert cli.main(["sync", str(waiting)]) == 2 and "written: 1;" in capsys.readouterr().out
 
 
 def test_sync_without_a_network_is_one_line_at_once(

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def read(path: str | Path, records: str | None = None, key: str = "dataset.path"
         rows = [Row(f"{path.name}:{number}", *found, file=path) for number, *found in reader(path, records)]
     except UnicodeDecodeError as error:
         raise InputError(f"{str(path)!r} cannot be read as UTF-8 text ({error}): save it as UTF-8") from error
-    except (OSError, EOFError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise InputError(f"{str(path)!r} cannot be read: {error}") from error
     if not rows:
         raise InputError(f"{str(path)!r} has no row")
