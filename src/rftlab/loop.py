@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 
 from rftlab import lab as labs
 from rftlab.calibration import step_scores
-from rftlab.core import Budget, Group, Request, StepContext
+from rftlab.core import Budget, Group, InputError, Request, StepContext
 from rftlab.engines.base import Job
 from rftlab.lab import Lab
 from rftlab.ledger import spent, step_rollouts, total_rollouts
 from rftlab.measure import completion_rows, group_rows, step_metrics
 from rftlab.out_of_memory import is_out_of_memory
 from rftlab.run import Run
+from rftlab.samplers.checks import class_name
 from rftlab.signals import Stopped, Stopper
 from rftlab.trace import Trace
 
@@ -28,7 +29,7 @@ def train(cfg: DictConfig) -> Path:
     """Trains what ``cfg`` says, or goes on where it stopped, or finds that it is done; returns the run's directory.
 
     Raises:
-        InputError: the input is wrong; nothing was changed.
+        InputError: the input is wrong; nothing was changed. Or the sampler asks for nothing: the run ends there.
         Stopped: a signal came; the run is saved and the same command goes on.
         torch.OutOfMemoryError: likewise.
         SystemExit: another rank has ended, which has been said (``RankLost``); likewise.
@@ -84,8 +85,10 @@ def take_step(lab: Lab, run: Run, stopper: Stopper) -> None:
         stopper.poll()
     batch = sampler.batch(ctx)
     if not batch and not talk.rollouts:
-        raise RuntimeError(
-            f"the sampler asked for nothing in step {ctx.step}, with {ctx.left.rollouts:,} rollouts left"
+        parts = ", ".join(f"{name} {class_name(part)}" for name, part in sampler.parts.items())
+        raise InputError(
+            f"the sampler asked for nothing in step {ctx.step}, with {ctx.left.rollouts:,} rollouts left ({parts}): "
+            "repair the part, rftlab.testing.check_sampler tries it, or give another by sampler=NAME"
         )
     run.graded(talk.verdicts, talk.faults, talk.reason)
     run.empty_steps = 0 if batch else run.empty_steps + 1

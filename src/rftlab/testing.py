@@ -19,6 +19,7 @@ The clauses:
     5. the state of another pool, schema or class is refused with an InputError
     6. adversarial feedback never makes it crash, say NaN, or repeat a task within a batch; what it is given to read
        stays as it was
+    7. with a budget for a whole batch, a step asks for something or trains on what was carried: else the run ends
 """
 
 from __future__ import annotations

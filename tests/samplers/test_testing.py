@@ -344,6 +344,16 @@ class TakesAnyVersion(Believer):
         super().load_state_dict({name: state[name] for name in self.STATE})
 
 
+class NeverProposes(Uniform):
+    def propose(self, m: int, ctx: StepContext, taken: Bool) -> Int:
+        return np.empty(0, np.int64)
+
+
+class WantsNothing(All):
+    def want(self, missing, so_far, ctx):
+        return 0
+
+
 class RepeatsInTheBatch(TaskSampler):
     def batch(self, ctx: StepContext) -> Any:
         return super().batch(ctx)[:1] * 2
@@ -392,6 +402,8 @@ class RepeatsInTheBatch(TaskSampler):
         (6, {"selector": CrashesOnNoFeedback}),
         (6, {"admission": TrainsOnFaults}),
         (6, {"composer": RepeatsInTheBatch}),
+        (7, {"selector": NeverProposes}),
+        (7, {"admission": WantsNothing}),
     ],
     ids=lambda v: str(v) if isinstance(v, int) else "-".join(getattr(c, "__name__", "f") for c in v.values()),
 )

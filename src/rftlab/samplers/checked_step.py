@@ -27,7 +27,7 @@ class StepTrace:
 
 
 class CheckedStep:
-    """One step with a sampler, checked against clauses 1, 2, 6 and, where it is watched, the purity that is part of 3.
+    """One step with a sampler, checked against clauses 1, 2, 6, 7 and, where it is watched, the purity of 3.
 
     Args:
         sampler: Between two steps.
@@ -62,6 +62,7 @@ class CheckedStep:
         with ExitStack() as stack:
             watch = stack.enter_context(watching(self.sampler, self._require)) if self.watched else None
             batch = self._talk(watch)
+            self._check_asked(batch)
             self._check_batch(batch)
             self.sampler.end_step(self.ctx, self.world.learn(batch, self.ctx))
             if watch is not None:
@@ -101,6 +102,13 @@ class CheckedStep:
         self._require(all(0 <= t < len(self.sampler.pool) for t in tasks), 6, "a task outside of the pool")
         self._require(len(set(tasks)) == len(tasks), 6, "one ask() named a task twice")
         self._check_turns(told)
+
+    def _check_asked(self, batch: list[tuple[Group, Pick]]) -> None:
+        """A run ends at a step like that, whatever the reason: nothing would ever move again."""
+        whole = self.scenario.prompts * self.scenario.group_size
+        able = self.scenario.rollouts >= whole and self.scenario.rounds > 0
+        asked = bool(self.trace.rounds or batch)
+        self._require(asked or not able, 7, f"nothing was asked, with a budget of {self.scenario.rollouts} rollouts")
 
     def _check_turns(self, told: list[Request]) -> None:
         """Rounds of a task; one with faults may take more, as an allocator counts only what could be graded."""
