@@ -94,6 +94,9 @@ WRONG = [
     (["validate", "out=''"], "out is empty"),
     (["validate", "out=/"], "out=/ is a folder"),
     (["validate", "out=/proc/x"], "out=/proc/x cannot be written"),
+    (["eval", "out=''"], "out is empty: wanted a folder, out=DIR"),
+    (["eval", "out=/proc/x"], "cannot write to /proc/x"),
+    (["eval", "out=/dev/null"], "cannot write to /dev/null (Not a directory)"),
     (["train", "seed=1,2"], "add -m"),
     (["train", "+typo=1"], "typo: no such key"),
     (["train", "budget.group_size=-8"], "budget.group_size=-8: wanted at least 2"),
@@ -277,6 +280,11 @@ def test_a_signal_stops_a_run_after_saving_and_the_same_command_goes_on(tmp_path
     assert process.returncode == 143
     assert err.count("\n") == 1 and "the same command goes on" in err
     assert '"stopped"' in next(tmp_path.rglob("status.json")).read_text()
+
+
+def test_validate_makes_the_folders_of_its_file(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("validate", "dataset.train_size=20", f"out={tmp_path}/no/folder/x.json")
+    assert (code, err) == (0, "") and (tmp_path / "no" / "folder" / "x.json").is_file()
 
 
 def test_names_and_folders_may_look_like_numbers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
