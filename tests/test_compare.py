@@ -90,30 +90,6 @@ def test_runs_that_differ_in_more_are_refused_and_their_keys_named(tmp_path: Pat
     assert (found.caveats[0].severity, found.caveats[0].code) == ("warning", "refused"), "no part of any number"
 
 
-def test_a_fact_that_an_older_run_does_not_say_is_no_difference_and_is_noted(tmp_path: Path) -> None:
-    own = {"model__prompt": "own.jinja"}
-    make(tmp_path, "uniform", 0, **own)
-    grid(tmp_path, {"uniform": 0.1}, (1, 2), facts={"prompt_template": "a"}, **own)
-    grid(tmp_path, {"bots": 0.3}, (0, 1), facts={"prompt_template": "a"}, **own)
-    make(tmp_path, "bots", 2, facts={"prompt_template": "b"}, **own)
-    make(tmp_path, "bots", 3, algo__lr=0.01, **own)
-    found = compare.compare([tmp_path])
-    assert {run.seed: run.differences for run in found.refused} == {
-        2: {"run.json: prompt_template": ["a", "b"]},
-        3: {"algo.lr": [0.001, 0.01]},
-    }
-    assert [run.seed for run in found.arm("uniform").runs] == [0, 1, 2]
-    (note,) = [caveat for caveat in found.caveats if caveat.code == "assumed"]
-    assert note.severity == "note" and note.arms == ["uniform"] and "run.json: prompt_template" in note.text
-
-
-def test_older_runs_of_the_models_own_template_need_no_note(tmp_path: Path) -> None:
-    grid(tmp_path, {"uniform": 0.1})
-    grid(tmp_path, {"bots": 0.3}, facts={"prompt_template": None})
-    found = compare.compare([tmp_path])
-    assert len(found.arms) == 2 and not found.refused and not [c for c in found.caveats if c.code == "assumed"]
-
-
 def test_a_group_that_was_chosen_differently_is_named_as_it_is_chosen(tmp_path: Path) -> None:
     grid(tmp_path, {"uniform": 0.1, "bots": 0.3})
     make(tmp_path, "bots", 7, engine___target_="rftlab.engines.hf.HFEngine", engine__max_rows=8, algo__lr=0.01)

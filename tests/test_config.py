@@ -10,7 +10,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from rftlab import config, listing, targets
+from rftlab import config, listing, own_files, targets
 from rftlab.composition import NAMED, explain
 from rftlab.core import InputError
 from rftlab.nearest import nearest
@@ -253,4 +253,5 @@ def test_every_mapping_of_names_says_how_a_name_is_added() -> None:
                 if name != "return" and any(typing.get_origin(e) in targets.MAPPINGS for e in targets._members(kind)):
                     found.add(f"{key}.{name}")
     filled = {f"verifier.check.{name}" for name in ("parts", "eval_parts", "verifiers")}  # by the dataset, or by groups
+    filled |= {f"{group}.own_files" for group in own_files.GROUPS}
     assert found - filled == set(NAMED)

@@ -341,38 +341,6 @@ def test_changed_references_are_another_run(tmp_path):
         run(tmp_path, *command, "budget.steps=4")
 
 
-def test_a_changed_template_is_another_run(tmp_path):
-    template = tmp_path / "own.jinja"
-    template.write_text("{{ messages[0].content }}")
-    command = ["engine=sim", f"model.prompt={template}"]
-    run(tmp_path, *command, "budget.steps=2")
-    (record,) = tmp_path.glob("*/*/*/seed0/run.json")
-    known = json.loads(record.read_text())
-    template.write_text("{{ messages[0].content }}!")
-    with pytest.raises(InputError, match=r"belongs to another run: prompt_template differ .*; change name or seed"):
-        run(tmp_path, *command, "budget.steps=4")
-    assert json.loads(record.read_text()) == known
-    old = {k: v for k, v in known.items() if k != "prompt_template"}  # as older versions left it
-    record.write_text(json.dumps(old))
-    run(tmp_path, *command, "budget.steps=4")
-    assert json.loads(record.read_text())["prompt_template"] not in (None, known["prompt_template"])
-
-
-def test_a_changed_template_is_noticed_on_a_run_that_is_done(tmp_path, capsys):
-    template = tmp_path / "own.jinja"
-    template.write_text("{{ messages[0].content }}")
-    command = ["engine=sim", f"model.prompt={template}", "budget.steps=2"]
-    path = run(tmp_path, *command)
-    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != ".lock"}
-    assert run(tmp_path, *command) == path and "done already (2 steps)" in capsys.readouterr().out
-    template.write_text("{{ messages[0].content }}!")
-    with pytest.raises(InputError, match=r"belongs to another run: .*own\.jinja has changed; change name or seed"):
-        run(tmp_path, *command)
-    assert before == {file: file.read_bytes() for file in before}
-    template.unlink()
-    assert run(tmp_path, *command) == path, "what has gone has not changed"
-
-
 def test_checkpoints_left_aside_never_push_out_new_ones(trained, tmp_path):
     shutil.copytree(trained.parents[3], tmp_path / "o")
     (path,) = (tmp_path / "o").glob("*/*/*/seed0")

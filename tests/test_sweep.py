@@ -129,17 +129,6 @@ def test_a_failing_job_costs_only_itself_and_the_same_command_does_only_what_is_
     assert code == 0 and begun(out) == 2, "a changed knob is a new cell"
 
 
-def test_a_run_whose_template_has_changed_is_not_done_before(place: Path) -> None:
-    (place / "own.jinja").write_text("{{ messages[0].content }}")
-    command = ("budget.steps=2", "model.prompt=own.jinja")
-    assert sweep(place, *command)[0] == 0
-    code, out, _ = sweep(place, *command)
-    assert code == 0 and "1 done before" in out
-    (place / "own.jinja").write_text("{{ messages[0].content }}!")
-    code, out, err = sweep(place, *command)
-    assert code == 1 and "own.jinja has changed; change name or seed" in err and states(place) == ["done"]
-
-
 def test_a_job_killed_by_9_is_a_failure_and_goes_on_from_its_checkpoint(place: Path) -> None:
     (place / "slow").touch()
     process = start(place, *SWEEP, LONG, "seed=0,1")

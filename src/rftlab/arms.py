@@ -21,11 +21,8 @@ IDENTITY = {
     "pool": ("dataset",),
     "pool_arrays": ("dataset", "references"),
     "precision": ("model", "engine"),
-    "prompt_template": ("model",),
 }
 """Facts of ``run.json`` that have to be equal, and the keys that explain a difference when they are compared."""
-FACT = "run.json: "
-"""What the key of such a fact begins with."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,6 @@ class Split:
     """Cell, label of the arm."""
     mixed: list[str] = field(default_factory=list)
     """Keys beside the compared ones in which arms differ, where that was allowed."""
-    assumed: list[tuple[Cell, str]] = field(default_factory=list)
-    """Cell, fact: its run, of an older version, does not say it, and counts as one of those that are like it."""
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> Flat:
@@ -76,12 +71,8 @@ def under(key: str, nodes: Iterable[str]) -> bool:
 
 
 def differences(standard: Flat, other: Flat) -> dict[str, list[Any]]:
-    """Keys in which two configurations differ: [the standard's, the other's]; None where there is none.
-
-    A fact that one of them does not know is no difference.
-    """
-    known = {k for k in standard.keys() | other.keys() if not k.startswith(FACT)} | (standard.keys() & other.keys())
-    keys = sorted(k for k in known if standard.get(k) != other.get(k))
+    """Keys in which two configurations differ: [the standard's, the other's]; None where there is none."""
+    keys = sorted(k for k in standard.keys() | other.keys() if standard.get(k) != other.get(k))
     return {key: [standard.get(key), other.get(key)] for key in keys}
 
 
@@ -90,9 +81,10 @@ def cell(state: RunState, by: Sequence[str]) -> Cell:
     config = flat(state.config)
     rest = {k: v for k, v in config.items() if not under(k, [*by, *NOT_IDENTITY, *LENGTH])}
     identity = state.identity
-    facts = [fact for fact, explained in IDENTITY.items() if not any(under(key, explained) for key in by)]
-    facts.append("eval_pool")  # never explained: other questions, other scores
-    rest |= {f"{FACT}{fact}": identity[fact] for fact in facts if fact in identity}
+    for fact, explained in IDENTITY.items():
+        if not any(under(key, explained) for key in by):
+            rest[f"run.json: {fact}"] = identity.get(fact)
+    rest["run.json: eval_pool"] = identity.get("eval_pool")  # never explained: other questions, other scores
     axis = {k: v for k, v in config.items() if under(k, by)}
     return Cell(state, axis, rest, {k: v for k, v in config.items() if k in LENGTH and not under(k, by)})
 
@@ -108,7 +100,6 @@ def split(states: Sequence[RunState], by: Sequence[str], baseline: str | None, a
         InputError: no run has finished, a compared key is in none of the configurations, no such baseline.
     """
     cells, broken = _read(states, by)
-    cells, assumed = _assumed(cells)
     finished = [c for c in cells if c.state.finished]
     if not finished:
         raise InputError(_nothing_finished(states))
@@ -123,7 +114,7 @@ def split(states: Sequence[RunState], by: Sequence[str], baseline: str | None, a
         cells = [replace(c, axis=c.axis | {k: c.rest.get(k) for k in mixed}) for c in cells]
         names = labels({c.key: c.axis for c in cells}, by, standard.rest)
         chosen = next(names[c.key] for c in cells if c.state.path == standard.state.path)
-    out = Split({chosen: []}, chosen, mixed=mixed, assumed=assumed)
+    out = Split({chosen: []}, chosen, mixed=mixed)
     for one in cells:
         name = names[one.key]
         arm = out.arms.setdefault(name, [])
@@ -163,28 +154,6 @@ def _read(states: Sequence[RunState], by: Sequence[str]) -> tuple[list[Cell], li
             how = "unreadable" if state.finished else state.state
             broken.append(replace(state, state=how, reason=state.reason or str(error)))
     return cells, broken
-
-
-def _assumed(cells: Sequence[Cell]) -> tuple[list[Cell], list[tuple[Cell, str]]]:
-    """The cells, those that lack a fact with the one that most of the cells of the same configuration have: what is not
-    known is no difference. And which these are, where it matters."""
-    alike: dict[str, dict[str, Counter[str | None]]] = {}
-    for one in cells:
-        counts = alike.setdefault(_configured(one), {})
-        for fact, value in one.rest.items():
-            if fact.startswith(FACT):
-                counts.setdefault(fact, Counter())[value] += 1
-    out, assumed = [], []
-    for one in cells:
-        likely = {fact: n.most_common(1)[0][0] for fact, n in alike[_configured(one)].items() if fact not in one.rest}
-        assumed += [(one, fact) for fact, value in likely.items() if value is not None]
-        out.append(replace(one, rest=one.rest | likely))
-    return out, assumed
-
-
-def _configured(one: Cell) -> str:
-    """The configuration beside the compared keys, without the facts."""
-    return json.dumps({k: v for k, v in one.rest.items() if not k.startswith(FACT)}, sort_keys=True, default=str)
 
 
 def _nothing_finished(states: Sequence[RunState]) -> str:

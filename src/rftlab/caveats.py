@@ -52,14 +52,6 @@ def _likeness(split: Split, left: Sequence[LeftOut], runs: Runs) -> list[Caveat]
     if len(lengths) > 1:
         text = "The budgets differ (budget.steps, rollouts, tokens or seconds); arms are compared where all have been."
         out.append(Caveat("warning", "lengths", text))
-    taking = {run.cell.state.path: label for label, arm in runs.items() for run in arm}
-    assumed = [(cell.state.path, fact) for cell, fact in split.assumed if cell.state.path in taking]
-    if assumed:
-        older, facts = {path for path, _ in assumed}, sorted({fact for _, fact in assumed})
-        text = (
-            f"{_runs(len(older))} of an older version that did not write {', '.join(facts)} down: taken to be that of "
-        )
-        out.append(Caveat("note", "assumed", text + "the others.", sorted({taking[path] for path in older})))
     code = _versions(runs)
     if len(code) > 1:
         out.append(Caveat("note", "versions", f"The runs come from {len(code)} states of the code: {', '.join(code)}."))

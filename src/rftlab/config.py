@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from rftlab import own_files
 from rftlab.core import InputError, Need
 from rftlab.engines import vllm_options
-from rftlab.first_line import first_line
 from rftlab.listing import conf_dir
 from rftlab.nearest import unknown_key
 from rftlab.schema import SCHEMAS
 from rftlab.targets import check_options, find
 from rftlab.verifiers import by_source
+from rftlab.wrong_type import wrong_type
 
 if TYPE_CHECKING:
     from rftlab.datasets.base import Dataset
@@ -96,7 +97,7 @@ RULES: list[_Rule] = [
     ("sampler.filter.lo", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
     ("sampler.filter.hi", lambda v: 0 <= v <= 1, "a pass rate in [0, 1]"),
     ("outputs_dir", lambda v: bool(v.strip()), "a folder"),
-    ("name", lambda v: bool(re.fullmatch(r"[\w.\-]+", v)), "letters, digits, '.', '-' and '_' only: it names a folder"),
+    ("name", lambda v: bool(re.fullmatch(r"(?!\.)[\w.\-]+", v)), "letters, digits, '-', '_', and '.' but not first"),
     ("verifier.name", lambda v: bool(re.fullmatch(r"[\w.\-]*\w[\w.\-]*", v)), "letters, digits, '.', '-' and '_' only"),
     _one_of("algo.loss", "sequence", "token", "dr_grpo"),
     _one_of("algo.is_weight", "token", "sequence", "none"),
@@ -167,37 +168,14 @@ def _typed(cfg: DictConfig, verb: str) -> DictConfig:
     except ConfigKeyError as exc:
         raise InputError(unknown_key(str(exc.full_key), [key for key in keys(cfg) if key != exc.full_key])) from None
     except OmegaConfBaseException as exc:
-        raise InputError(_type_error(cfg, exc)) from None
+        raise InputError(wrong_type(cfg, exc)) from None
     assert isinstance(typed, DictConfig)
     if missing := sorted(OmegaConf.missing_keys(typed)):
         raise InputError(f"{missing[0]} has no value: give {missing[0]}=…")
     if OmegaConf.is_dict(grader := OmegaConf.select(typed, "verifier.check")):
         by_source.fill_in(grader)
+    own_files.fill_in(typed)
     return typed
-
-
-KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "text",
-    "list": "a list, as in [a,b]",
-    "dict": "a mapping, as in ++{key}.NAME=VALUE",
-}
-
-
-def _type_error(cfg: DictConfig, exc: OmegaConfBaseException) -> str:
-    """One line on a value of the wrong type."""
-    text = first_line(str(exc.msg or exc))
-    found = re.search(r"converted to (\w+)|of type '(\w+)'$", text)
-    kind = (
-        {"Integer": "int", "Float": "float", "Boolean": "bool"}.get(found[1] or found[2], found[2]) if found else None
-    )
-    kind = "list" if "not a ListConfig" in text else "dict" if re.search(r"Dict\[|not a subclass of", text) else kind
-    if exc.full_key and kind in KINDS:
-        value = OmegaConf.select(cfg, exc.full_key)
-        return f"{exc.full_key}={'null' if value is None else value}: wanted {KINDS[kind].format(key=exc.full_key)}"
-    return f"{exc.full_key}: {text}" if exc.full_key else text
 
 
 def keys(node: Any, prefix: str = "") -> list[str]:
@@ -275,6 +253,8 @@ def fingerprint(cfg: DictConfig, reads_progress: bool) -> str:
         for name in path:
             node = node[name]
         node.pop(last, None)  # engine.max_rows: not every engine has it
+    for group in own_files.GROUPS:  # null is no difference
+        content[group] = {k: v for k, v in content[group].items() if k != "own_files" or v is not None}
     text = json.dumps(_canonical(content), sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 

@@ -55,14 +55,11 @@ class Lab:
 
     def facts(self) -> dict[str, str | None]:
         """What the configuration names and does not hold: of a run these stay the same."""
-        from rftlab.prompts import template_fingerprint
-
         return {
             "pool": self.dataset.train.fingerprint,
             "pool_arrays": self.dataset.train.arrays_fingerprint,
             "eval_pool": self.dataset.eval.fingerprint,
             "precision": self.learner.precision,
-            "prompt_template": template_fingerprint(self.cfg.model.prompt),
         }
 
     def title(self) -> list[str]:

@@ -73,6 +73,10 @@ def made_by(cfg: Any) -> dict[str, Any]:
         "temperature": float(cfg.temperature),
         "max_new_tokens": cfg.model.max_new_tokens,
         "seed": cfg.seed,
+        # None where older profiles have nothing
+        "prompt": None if cfg.model.prompt == "chat" else cfg.model.prompt,
+        "template_options": OmegaConf.to_container(cfg.model.template_options or OmegaConf.create({})) or None,
+        "own_files": {**(cfg.model.own_files or {}), **(cfg.verifier.own_files or {})} or None,
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,27 +37,6 @@ def model_source(path: str) -> str:
         there = sorted(p.parent.name for p in ASSETS.glob("*/config.json"))
         raise InputError(f"model.path={path}: no such bundled model; bundled are {', '.join(there)}")
     return str(folder)
-
-
-def template_fingerprint(prompt: str) -> str | None:
-    """16 hex digits of the content of a template file; None for ``chat`` and ``plain``."""
-    if prompt in STYLES:
-        return None
-    return hashlib.blake2b(_template(prompt).encode(), digest_size=8).hexdigest()
-
-
-def other_template(run: Path, prompt: str) -> bool:
-    """Whether ``prompt`` is a template file with another content than the run in this directory has had.
-
-    A run of an older version does not say what it had, and a file that has gone has not changed.
-    """
-    if not Path(prompt).is_file():
-        return False
-    try:
-        known = json.loads((run / "run.json").read_text(encoding="utf-8")).get("prompt_template")
-    except (OSError, ValueError, AttributeError):
-        return False
-    return known not in (None, template_fingerprint(prompt))
 
 
 def _template(file: str) -> str:

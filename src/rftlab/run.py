@@ -18,7 +18,6 @@ from rftlab.evaluate import Evaluation
 from rftlab.lab import Lab
 from rftlab.ledger import Ledger, step_rollouts, total_rollouts
 from rftlab.out_of_memory import is_out_of_memory
-from rftlab.prompts import other_template
 from rftlab.rundir import RunDir, write_atomic
 from rftlab.signals import Stopped
 from rftlab.terminal import Console
@@ -76,13 +75,9 @@ class Run:
     # ---------------------------------------------------------------- start and end
 
     def already_done(self) -> bool:
-        """Whether this very run has ended by its budget. Less than it has, or another template, is an error."""
+        """Whether this very run has ended by its budget. Less than it has is an error."""
         status, total = self.dir.status(), total_rollouts(self.cfg.budget)
         if status.get("state") == "done" and status.get("length") == self._length():
-            if other_template(self.path, self.cfg.model.prompt):
-                raise InputError(
-                    f"{self.path} belongs to another run: {self.cfg.model.prompt} has changed; change name or seed"
-                )
             self.console.note(f"done already ({status['step']} steps): {self.path}")
             return True
         if status.get("step", 0) > self.cfg.budget.steps:

@@ -1,5 +1,6 @@
 """Names and types of every configuration key. Defaults and comments are in the YAML files, so that they exist once.
 
+``own_files`` is no option: it is filled in (own_files.py).
 ``Any`` marks a node whose keys are the arguments of its ``_target_``, or a value of several types.
 """
 
@@ -39,6 +40,7 @@ class Model:
     quantize: str | None = MISSING
     micro_batch_tokens: int | None = MISSING
     lora: Lora = MISSING
+    own_files: dict[str, str] | None = None
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Sampler:
     admission: Any = MISSING
     filter: Filter | None = None
     stats_discount: float = 1.0
+    own_files: dict[str, str] | None = None
 
 
 @dataclass
@@ -141,6 +144,7 @@ class Verifier:
     name: str = MISSING
     check: Any = MISSING
     pool: Workers = MISSING
+    own_files: dict[str, str] | None = None
 
 
 @dataclass

@@ -19,7 +19,6 @@ from omegaconf import OmegaConf
 from rftlab import runs
 from rftlab.config import LENGTH
 from rftlab.core import InputError
-from rftlab.prompts import other_template
 from rftlab.signals import Stopped, Stopper
 from rftlab.sweep_cells import Cell, Sweep, place
 from rftlab.sweep_plan import Plan
@@ -133,8 +132,6 @@ class Pool:
             return True
         run = runs.read(cell.path)
         if run.finished and run.length == {key: OmegaConf.select(cell.cfg, key) for key in LENGTH}:
-            if other_template(cell.path, str(cell.cfg.model.prompt)):
-                return True  # which the job refuses, and says why
             self._measure(cell, "done before")
             return False
         if run.state == "running":
