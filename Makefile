@@ -5,6 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 VLLM   ?= .venv-vllm
+AT_ONCE ?= 2
 # One torch thread and no spinning: small models are fastest so, and runs beside each other do not starve.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
@@ -25,8 +26,8 @@ train: $(READY) ## set up, then the first run: BOTS on the bundled model, about 
 smoke: $(READY) ## six small steps: does everything hang together?
 	$(QUIET) $(BIN)/rftlab train sampler=bots budget=smoke name=smoke
 
-test: $(READY) ## the whole CPU test suite
-	$(QUIET) $(BIN)/python -m pytest -m "not gpu"
+test: $(READY) ## the whole CPU test suite, two files at a time (AT_ONCE=2)
+	$(QUIET) $(BIN)/python -m pytest -m "not gpu" -n $(AT_ONCE) --dist loadfile
 
 test-gpu: $(READY) ## the tests that need an accelerator
 	$(BIN)/python -m pytest -m gpu
