@@ -19,7 +19,7 @@ SIM = ["engine=sim", "dataset.limit=50", "dataset.references=null", "rollouts=8"
 
 
 def profile(out: Path, *overrides: str) -> Path:
-    return main(compose([*SIM, f"out={out}", *overrides], verb="profile"))
+    return main(check(compose([*SIM, f"out={out}", *overrides], verb="profile"), "profile"))
 
 
 def pool_of(*overrides: str):
@@ -42,7 +42,7 @@ def test_rates_follow_the_model_and_cost_what_was_generated(tmp_path: Path, caps
 
 def test_a_mixture_and_its_lists_are_written_down_and_found_again(tmp_path: Path) -> None:
     mix = ["engine=sim", "dataset=mix", "dataset.parts=[ladder]", "dataset.train_size=20", "rollouts=2"]
-    command = compose([*mix, f"out={tmp_path}/m.jsonl"], verb="profile")
+    command = check(compose([*mix, f"out={tmp_path}/m.jsonl"], verb="profile"), "profile")
     path = main(check(command, "profile"))
     whole = path.read_bytes()
     head = json.loads(whole.splitlines()[0])
