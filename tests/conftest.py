@@ -17,7 +17,8 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
 }
 # Hypothesis measures examples by the clock: 200 ms would be exceeded whenever something else has the processor.
-settings.register_profile("rftlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The examples are the same in every run: a change is to blame for what fails, not the draw.
+settings.register_profile("rftlab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rftlab")
 
 

@@ -167,6 +167,13 @@ tasks = st.one_of(
 )
 
 
+@pytest.mark.parametrize("own", ["\\\t0", "\\*,0", "\\\\((0", "= 0"])
+def test_an_options_text_is_read_alike_alone_and_behind_its_letter(own: str) -> None:
+    for options, passes in (([*"12", own], False), (["1", own], True)):
+        task = lettered("B", options)
+        assert [Choice().grade(f"{said}{own}", task).passed for said in ("(B) ", "The answer is ")] == [passes] * 2
+
+
 @given(tasks)
 def test_gold_and_its_likes_pass_and_no_near_miss_does(task: Task) -> None:
     verifier = Choice()

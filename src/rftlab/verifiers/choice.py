@@ -30,6 +30,8 @@ _MARK = re.compile(
     r"|\b(?:answer|option|choice)[*_:]{0,4} {1,4}(?:is|would be|should be|must be)\b"
 )
 _DRESSING = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit)(?![a-z])|\\[()\[\],;! {}$%]|[*`${}]")
+_LINKS = ":=*_"
+"""What may stand between a mark and its statement, and so says nothing at the beginning of an option."""
 _WORD = r"(?:option|choice|answer|letter)"
 _ALONE = re.compile(rf"(?:(?i:{_WORD}) )?(?P<open>[(\[]?)(?P<letter>[A-Za-z])(?P<close>[)\].:,;!]*)")
 _LABELLED = re.compile(r"(?:[(\[](?P<a>[A-Za-z])[)\]]|(?P<b>[A-Za-z])[).:]|(?P<c>[A-Z]) [-–—])[:.]? *(?P<rest>.+)")
@@ -156,7 +158,7 @@ def statement(text: str) -> tuple[str, str]:
         return until_closed(rest), mark.group()
     if mark["tag"]:
         return " ".join(rest.partition("</")[0].split()), mark.group()
-    return rest.lstrip(" \t\r\n:=*_").partition("\n")[0], mark.group()
+    return rest.lstrip(f" \t\r\n{_LINKS}").partition("\n")[0], mark.group()
 
 
 def _lettered(said: str, options: tuple[str, ...], mark: str) -> Found:
@@ -217,13 +219,15 @@ def _with_text(normal: str, texts: tuple[str, ...]) -> Found:
 
 
 def _plain(text: str) -> str:
-    """Without LaTeX and Markdown dress."""
-    return " ".join(_DRESSING.sub("", text).split())
+    """Without LaTeX and Markdown dress, also that which appears as other goes: what is bare stays as it is."""
+    while (bare := " ".join(_DRESSING.sub("", text).split())) != text:
+        text = bare
+    return bare
 
 
 def _normal(text: str) -> str:
     """What two spellings of an option have in common."""
-    return _plain(text).casefold().strip(" .,;:!\"'").replace(" ,", ",")
+    return _plain(text).casefold().strip(" .,;:!\"'").lstrip(f" {_LINKS}").replace(" ,", ",")
 
 
 @lru_cache(maxsize=4096)  # of each task once for all of its rollouts
