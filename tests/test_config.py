@@ -120,6 +120,7 @@ VIOLATIONS = [
     ("+algo.lrr=1", "did you mean algo.lr?"),
     ("+sampler.selector.foo=1", "sampler.selector.foo: no such key"),
     ("engine._target_=nothing.There", "engine._target_=nothing.There cannot be imported"),
+    ("verifier.check._target_=os", "verifier.check._target_=os is a module: wanted a class or a function"),
 ]
 
 

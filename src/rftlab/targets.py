@@ -27,11 +27,14 @@ def find(key: str, node: Mapping[Any, Any]) -> Any:
     try:
         logging.getLogger("hydra._internal.utils").disabled = True  # it says in three lines what follows in one
         logging.getLogger("hydra.utils").disabled = True
-        return get_object(node["_target_"])
+        found = get_object(node["_target_"])
     except Exception as error:
         cause = error.__cause__ or error
         hint = "; run from the folder that holds it, or set PYTHONPATH" if isinstance(cause, ImportError) else ""
         raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {cause}{hint}") from error
+    if not callable(found):
+        raise InputError(f"{key}._target_={node['_target_']} is a {type(found).__name__}: wanted a class or a function")
+    return found
 
 
 def check_options(key: str, node: Mapping[Any, Any], labels: Sequence[str] = (), hint: str = "") -> None:
